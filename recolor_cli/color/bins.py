@@ -1,0 +1,120 @@
+"""Distributions over ab: the in-gamut bins, soft encoding, rebalancing, and the one decoder.
+
+After Zhang, Isola, Efros, "Colorful Image Colorization" (ECCV 2016): sections 2.1 (quantised ab
+space), 2.2 (class rebalancing, equation 4) and 2.3 (annealed mean, equation 5). The bins are
+computed here from the sRGB gamut, not copied from anybody's table.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from recolor_cli.color.tensors import rgb_to_lab
+
+AB_LIMIT = 110  # |a| and |b| of sRGB colours stay below this
+NEIGHBOURS = 8  # bins that share one colour's probability mass
+SIGMA = 5.0  # of the Gaussian that shares it, in ab units
+
+
+@lru_cache(maxsize=4)
+def ab_bins(step: int = 10) -> Tensor:
+    """Centres (K, 2) of the cells of an ab grid that hold at least one sRGB colour.
+
+    Args:
+        step: width of a cell in ab units; 10 gives about 300 bins.
+    """
+    axis = torch.linspace(0, 1, 52)  # every fifth of the 256 values, both ends included
+    rgb = torch.cartesian_prod(axis, axis, axis).T.reshape(3, -1, 1)
+    cells = torch.round(rgb_to_lab(rgb)[1:, :, 0].T / step).to(torch.int64)
+    return (torch.unique(cells, dim=0) * step).float()
+
+
+class SoftEncoder:
+    """ab -> the nearest bins and their weights, from a table over integer ab.
+
+    Args:
+        bins: (K, 2) bin centres.
+    """
+
+    def __init__(self, bins: Tensor) -> None:
+        side = 2 * AB_LIMIT + 1
+        axis = torch.arange(-AB_LIMIT, AB_LIMIT + 1).float()
+        points = torch.cartesian_prod(axis, axis).to(bins.device)
+        distance, index = torch.cdist(points, bins.float()).topk(
+            min(NEIGHBOURS, len(bins)), largest=False
+        )
+        weight = torch.exp(-(distance**2) / (2 * SIGMA**2)).clamp_min(1e-12)
+        self._index = index.reshape(side, side, -1)
+        self._weight = (weight / weight.sum(1, keepdim=True)).reshape(side, side, -1)
+
+    def __call__(self, ab: Tensor) -> tuple[Tensor, Tensor]:
+        """ab (B, 2, H, W) -> bin numbers and weights, each (B, H, W, NEIGHBOURS); weights sum to 1."""
+        cell = (ab.round() + AB_LIMIT).long().clamp_(0, 2 * AB_LIMIT)
+        return self._index[cell[:, 0], cell[:, 1]], self._weight[cell[:, 0], cell[:, 1]]
+
+
+def rebalancing_weights(frequency: Tensor, uniform: float) -> Tensor:
+    """Class weights (K,) that make rare colours count more (Zhang 2016, equation 4).
+
+    Args:
+        frequency: (K,) how often each bin occurs; any positive scale.
+        uniform: share of the uniform distribution mixed in: 0 weighs by 1 / frequency, 1 not at all.
+
+    Returns:
+        Weights with mean 1 under `frequency`.
+    """
+    p = frequency / frequency.sum()
+    weight = 1.0 / ((1 - uniform) * p + uniform / len(p))
+    return weight / (weight * p).sum()
+
+
+def soft_cross_entropy(logits: Tensor, index: Tensor, weight: Tensor, rebalance: Tensor) -> Tensor:
+    """Mean rebalanced cross-entropy between logits and a soft encoding (Zhang 2016, equation 2).
+
+    Args:
+        logits: (B, K, H, W).
+        index: (B, H, W, N) bin numbers. weight: (B, H, W, N), sums to 1 over N.
+        rebalance: (K,) class weights; a pixel counts with that of its nearest bin.
+    """
+    z = logits.permute(0, 2, 3, 1).float()
+    pixel_loss = z.logsumexp(-1) - (z.gather(-1, index) * weight).sum(-1)
+    return (pixel_loss * rebalance[index[..., 0]]).mean()
+
+
+def annealed_mean(logits: Tensor, bins: Tensor, temperature: float) -> Tensor:
+    """Mean bin centre under softmax(logits / temperature) (Zhang 2016, equation 5).
+
+    Args:
+        logits: (B, K, H, W). bins: (K, 2).
+        temperature: 1 is the plain mean (drab); towards 0 the likeliest bin (lively, patchy).
+
+    Returns:
+        ab (B, 2, H, W).
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature must be above 0, got {temperature}")
+    p = torch.softmax(logits.float() / temperature, dim=1)
+    return torch.einsum("bkhw,kc->bchw", p, bins.to(p))
+
+
+def confidence(logits: Tensor) -> Tensor:
+    """1 - normalised entropy of the distribution: (B, K, H, W) -> (B, H, W), 0 (no idea) .. 1."""
+    log_p = torch.log_softmax(logits.float(), dim=1)
+    return 1 + (log_p.exp() * log_p).sum(1) / math.log(logits.shape[1])
+
+
+def sample_ab(logits: Tensor, bins: Tensor, *, seed: int, temperature: float) -> Tensor:
+    """One coherent draw from the distribution: (B, K, H, W) -> ab (B, 2, H, W).
+
+    Independent draws for each pixel would be confetti. One Gumbel number for each bin, shared by
+    the whole picture, tilts every pixel the same way: objects keep one colour, and another seed
+    gives another plausible picture (the draw is exact for each pixel as temperature goes to 0).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    uniform = torch.rand(logits.shape[0], logits.shape[1], 1, 1, generator=generator)
+    gumbel = -torch.log(-torch.log(uniform.clamp(1e-9, 1 - 1e-7)))
+    return annealed_mean(logits.float() + gumbel.to(logits.device), bins, temperature)

@@ -1,0 +1,111 @@
+"""What each kind of network eats and returns, in Lab terms: the one place that scales.
+
+Everything outside speaks Lab: L 0..100, a and b about -110..110. A weights file names its space
+in the header field `color`, e.g. {"space": "lab-bins", "temperature": 0.3}; the space turns L into
+the network's input and the network's output into ab. New kinds of network are a new row here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recolor_cli.color.bins import annealed_mean, confidence, sample_ab
+from recolor_cli.color.tensors import lab_to_rgb, luminance_to_gray, rgb_to_lab
+
+DEFAULT_TEMPERATURE = 0.3
+
+
+@dataclass(frozen=True)
+class Space:
+    """How one kind of network sees colour.
+
+    Attributes:
+        output: what the network returns: "ab", "rgb" or "bins".
+        encode: L (B, 1, H, W) 0..100 -> the network's input.
+        decode: (output, L) -> ab (B, 2, h, w); None for "bins", which `decode_bins` handles.
+        target: Lab (B, 3, H, W) -> what the output should be; None for "bins" (see `bins.py`).
+    """
+
+    output: str
+    encode: Callable[[Tensor], Tensor]
+    decode: Callable[[Tensor, Tensor], Tensor] | None
+    target: Callable[[Tensor], Tensor] | None
+
+
+def _gray(luminance: Tensor) -> Tensor:
+    return luminance_to_gray(luminance) * 2 - 1
+
+
+def _rgb_to_ab(rgb: Tensor, luminance: Tensor) -> Tensor:  # noqa: ARG001  the photo's own L is merged later
+    return rgb_to_lab((rgb.clamp(-1, 1) + 1) / 2)[:, 1:]
+
+
+SPACES: dict[str, Space] = {
+    # L / 50 - 1 in; ab / 110 out, for networks that end in tanh (pix2pix and the reports).
+    "lab": Space(
+        output="ab",
+        encode=lambda luminance: luminance / 50 - 1,
+        decode=lambda output, luminance: output * 110,  # noqa: ARG005
+        target=lambda lab: lab[:, 1:] / 110,
+    ),
+    # sRGB grey with the same lightness, -1..1 in; sRGB -1..1 out.
+    "rgb": Space(
+        output="rgb",
+        encode=_gray,
+        decode=_rgb_to_ab,
+        target=lambda lab: lab_to_rgb(lab) * 2 - 1,
+    ),
+    # sRGB grey -1..1 in (what ImageNet encoders know); logits over ab bins out.
+    "lab-bins": Space(output="bins", encode=_gray, decode=None, target=None),
+    # sRGB grey -1..1 in; ab / 110 out: an ImageNet encoder that regresses.
+    "gray-ab": Space(
+        output="ab",
+        encode=_gray,
+        decode=lambda output, luminance: output * 110,  # noqa: ARG005
+        target=lambda lab: lab[:, 1:] / 110,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says about a batch.
+
+    Attributes:
+        ab: (B, 2, h, w) float32; h and w may be smaller than the network's input.
+        confidence: (B, h, w) 0..1 for networks that predict a distribution, else None.
+    """
+
+    ab: Tensor
+    confidence: Tensor | None
+
+
+@torch.no_grad()
+def predict(
+    network: torch.nn.Module,
+    luminance: Tensor,
+    space: Space,
+    *,
+    temperature: float = DEFAULT_TEMPERATURE,
+    seed: int | None = None,
+) -> Prediction:
+    """Run a network on L (B, 1, H, W) 0..100 and decode its answer, whatever its kind.
+
+    Args:
+        temperature: of the annealed mean; only for networks that predict a distribution.
+        seed: draw one plausible colouring instead of the mean; only for the same.
+    """
+    parameter = next(network.parameters())
+    output = network(space.encode(luminance.float()).to(parameter.dtype)).float()
+    if space.output != "bins":
+        return Prediction(space.decode(output, luminance), None)
+    bins = network.bins
+    if seed is None:
+        ab = annealed_mean(output, bins, temperature)
+    else:
+        ab = sample_ab(output, bins, seed=seed, temperature=temperature)
+    return Prediction(ab, confidence(output))

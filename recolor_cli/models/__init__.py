@@ -1,0 +1,1 @@
+"""The networks: torch in, torch out; no files, no printing, no options."""
