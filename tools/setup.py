@@ -1,0 +1,98 @@
+"""Makes `.venv` with the pinned packages; does nothing when it is there already.
+
+    python tools/setup.py [run|test|docs]      run: what the program needs; test, docs: that and the tools for it
+
+Needs Python >= 3.11 and pip, nothing else. Works where `make` is missing too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
+OLDEST = (3, 11)
+
+EXTRAS = {"run": "", "test": "[test]", "docs": "[test,docs]"}
+# Later purposes contain the earlier ones.
+CONTAINED_IN = {"run": ("run", "test", "docs"), "test": ("test", "docs"), "docs": ("docs",)}
+DOWNLOADS_MB = {"run": 180, "test": 330, "docs": 345}  # everything except torch
+
+
+def main(arguments: list[str]) -> int:
+    """Make the environment ready for one purpose; return the exit status."""
+    purpose = arguments[0] if arguments else "run"
+    if purpose not in EXTRAS or len(arguments) > 1:
+        say(f"give one of {', '.join(EXTRAS)}, got {' '.join(arguments)!r}")
+        return 2
+    if sys.version_info < OLDEST:
+        say(f"needs Python >= 3.11, this is {platform.python_version()}; try make PYTHON=python3.12")
+        return 2
+    wanted = fingerprint()
+    if any(read(stamp(name)) == wanted for name in CONTAINED_IN[purpose]):
+        return 0
+    first = not PYTHON.exists()
+    announce(purpose, first=first)
+    if first:
+        venv.create(VENV, with_pip=True)
+    # One call, so that pip solves everything together and the pin on torch holds for what depends on it.
+    pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar=off"]
+    packages = ["-c", str(ROOT / "constraints.txt"), "-e", f"{ROOT}{EXTRAS[purpose]}"]
+    log = VENV / "setup.log"
+    with log.open("ab") as output:
+        status = subprocess.run([*pip, *packages], cwd=ROOT, stdout=output, check=False).returncode
+    if status:
+        say(f"pip ended with {status}; the lines above and {log} say why")
+        say("run the same command again to go on, or delete .venv to start afresh")
+        return status
+    stamp(purpose).write_text(wanted, encoding="utf-8")
+    say("ready in .venv")
+    return 0
+
+
+def say(text: str) -> None:
+    """One line for the person who waits."""
+    print(f"setup: {text}", file=sys.stderr, flush=True)
+
+
+def fingerprint() -> str:
+    """Changes when the packages may have to: other requirements, other pins, another Python, a moved clone."""
+    parts = [(ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt")]
+    parts += [platform.python_version().encode(), str(ROOT).encode()]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def stamp(purpose: str) -> Path:
+    """The file that says what the environment was made for."""
+    return VENV / f".ready-{purpose}"
+
+
+def read(path: Path) -> str:
+    """The text of a file; empty when there is none."""
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def announce(purpose: str, *, first: bool) -> None:
+    """Say what is about to be downloaded, before the long silence."""
+    if first:
+        say("first run; making .venv and downloading, once:")
+    else:
+        say("the requirements are new or have changed; downloading what is missing of:")
+    if sys.platform == "linux":
+        say("  torch             about 200 MB; about 3 GB where pip picks its build for NVIDIA cards")
+    else:
+        say("  torch             100 to 200 MB")
+    say(f"  everything else   about {DOWNLOADS_MB[purpose]} MB")
+    say("the network's weights are part of this repository; this takes minutes, not seconds")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
