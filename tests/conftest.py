@@ -15,7 +15,6 @@ import ipaddress
 import random
 import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,15 +67,13 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def seeded() -> Iterator[None]:
-    """The same random numbers in every run; torch and numpy only where the test already has them."""
+def seeded() -> None:
+    """The same random numbers in every run; torch and numpy where they are already imported."""
     random.seed(SEED)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(SEED)
     if "torch" in sys.modules:
-        torch = sys.modules["torch"]
-        torch.manual_seed(SEED)
-    yield
+        sys.modules["torch"].manual_seed(SEED)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -31,7 +31,9 @@ WITHOUT = {
     "errors": {"torch", "cv2", "numpy", "rich", "typer"},
 }
 
-FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.name not in ROOT_FILES or path.parent != PACKAGE)
+FILES = sorted(
+    path for path in PACKAGE.rglob("*.py") if path.name not in ROOT_FILES or path.parent != PACKAGE
+)
 
 
 def name_of(path: Path) -> str:
@@ -78,7 +80,7 @@ def imports_at_start(path: Path) -> set[str]:
 
 
 def loaded_by(start: str) -> dict[str, str]:
-    """Library -> the module of ours that imports it first, when `recolor_cli.<start>` is imported."""
+    """Libraries that `import recolor_cli.<start>` loads -> the module of ours that asks for each."""
     libraries: dict[str, str] = {}
     to_visit, seen = [start], set()
     while to_visit:
@@ -101,7 +103,9 @@ def loaded_by(start: str) -> dict[str, str]:
 
 def test_every_part_of_the_package_has_its_place_in_the_order() -> None:
     parts = {name.split(".")[0] for name in MODULES}
-    assert parts <= set(ORDER), f"give {sorted(parts - set(ORDER))} a place in ORDER, and say why in layout.md"
+    assert parts <= set(ORDER), (
+        f"give {sorted(parts - set(ORDER))} a place in ORDER, and say why in layout.md"
+    )
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -123,7 +127,9 @@ def test_importing_this_part_leaves_heavy_libraries_alone(part: str) -> None:
     for name in inside:
         loaded = loaded_by(name)
         heavy = {library: via for library, via in loaded.items() if library in WITHOUT[part]}
-        assert not heavy, f"importing recolor_cli.{name} loads {heavy} (library: module that imports it)"
+        assert not heavy, (
+            f"importing recolor_cli.{name} loads {heavy} (library: module that imports it)"
+        )
 
 
 def test_every_file_says_in_its_first_line_what_it_knows() -> None:
@@ -135,5 +141,9 @@ def test_every_file_says_in_its_first_line_what_it_knows() -> None:
 
 
 def test_files_stay_small_enough_to_read() -> None:
-    long = {name: n for name, path in MODULES.items() if (n := len(path.read_text(encoding="utf-8").splitlines())) > 450}
+    long = {
+        name: n
+        for name, path in MODULES.items()
+        if (n := len(path.read_text(encoding="utf-8").splitlines())) > 450
+    }
     assert not long, f"split these by noun: {long}"

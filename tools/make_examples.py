@@ -2,7 +2,8 @@
 
     python tools/make_examples.py [FOLDER]
 
-Only samples that scikit-image's own wheel carries, so nothing is downloaded. examples/LICENSES.md says whose they are.
+Only samples that scikit-image's own wheel carries, so nothing is downloaded.
+examples/LICENSES.md says whose they are.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def main(arguments: list[str]) -> int:
 
 
 def write_gray(rgb_u8: np.ndarray, path: Path) -> None:
-    """Keep the luminance (H, W, 3 -> H, W) of a colour photograph, as black-and-white film would."""
+    """Keep only the luminance of a colour photograph (H, W, 3), at most LONG_SIDE pixels long."""
     luminance = color.rgb2lab(rgb_u8)[..., 0]
     gray = color.lab2rgb(np.dstack([luminance, np.zeros((*luminance.shape, 2))]))[..., 0]
     picture = Image.fromarray((gray * 255).round().astype(np.uint8))

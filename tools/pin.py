@@ -2,8 +2,9 @@
 
     .venv/bin/python tools/pin.py
 
-Names and versions only: no addresses, no hashes, no local parts such as `+cpu`, so that the file means the same with
-every index and on every platform. Run it after a deliberate upgrade, then the tests.
+Names and versions only: no addresses, no hashes, no local parts such as `+cpu`, so that the file
+means the same with every index and on every platform. Run it after a deliberate upgrade, then the
+tests.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def main() -> int:
 
 
 def resolve(wanted: list[Requirement], *, own: str) -> tuple[dict[str, str], set[str]]:
-    """Installed version of every requirement and of what those require, and the names not installed."""
+    """Installed versions of the requirements and of what they require; and the missing names."""
     versions: dict[str, str] = {}
     missing: set[str] = set()
     done: set[tuple[str, str]] = set()

@@ -1,8 +1,8 @@
 """Makes `.venv` with the pinned packages; does nothing when it is there already.
 
-    python tools/setup.py [run|test|docs]      run: what the program needs; test, docs: that and the tools for it
+    python tools/setup.py [run|test|docs]
 
-Needs Python >= 3.11 and pip, nothing else. Works where `make` is missing too.
+run: what the program needs; test, docs: that and the tools for it. Needs Python >= 3.11 and pip, nothing else. Works where `make` is missing too.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
         say(f"give one of {', '.join(EXTRAS)}, got {' '.join(arguments)!r}")
         return 2
     if sys.version_info < OLDEST:
-        say(f"needs Python >= 3.11, this is {platform.python_version()}; try make PYTHON=python3.12")
+        say(f"needs Python >= 3.11, got {platform.python_version()}; try make PYTHON=python3.12")
         return 2
     wanted = fingerprint()
     if any(read(stamp(name)) == wanted for name in CONTAINED_IN[purpose]):
@@ -43,19 +43,32 @@ def main(arguments: list[str]) -> int:
     announce(purpose, first=first)
     if first:
         venv.create(VENV, with_pip=True)
-    # One call, so that pip solves everything together and the pin on torch holds for what depends on it.
-    pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar=off"]
-    packages = ["-c", str(ROOT / "constraints.txt"), "-e", f"{ROOT}{EXTRAS[purpose]}"]
-    log = VENV / "setup.log"
-    with log.open("ab") as output:
-        status = subprocess.run([*pip, *packages], cwd=ROOT, stdout=output, check=False).returncode
+    status = pip_install(f"{ROOT}{EXTRAS[purpose]}")
     if status:
-        say(f"pip ended with {status}; the lines above and {log} say why")
+        say(f"pip ended with {status}; the lines above and .venv/setup.log say why")
         say("run the same command again to go on, or delete .venv to start afresh")
         return status
     stamp(purpose).write_text(wanted, encoding="utf-8")
     say("ready in .venv")
     return 0
+
+
+def pip_install(requirement: str) -> int:
+    """Install into .venv and return pip's exit status; the big downloads are named as they start."""
+    # One call, so that the pin on torch holds for everything that depends on it.
+    pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar=off"]
+    pip += ["-c", str(ROOT / "constraints.txt"), "-e", requirement]
+    with (
+        (VENV / "setup.log").open("a", encoding="utf-8") as log,
+        subprocess.Popen(pip, cwd=ROOT, stdout=subprocess.PIPE, text=True, encoding="utf-8") as run,
+    ):
+        for line in run.stdout or ():
+            log.write(line)
+            if "Downloading" in line and "MB)" in line:
+                say(f"  {line.strip()}")
+            elif line.startswith("Installing collected"):
+                say("  unpacking")
+    return run.returncode
 
 
 def say(text: str) -> None:
@@ -64,7 +77,7 @@ def say(text: str) -> None:
 
 
 def fingerprint() -> str:
-    """Changes when the packages may have to: other requirements, other pins, another Python, a moved clone."""
+    """Changes when the packages may have to: other pins, another Python, a clone that moved."""
     parts = [(ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt")]
     parts += [platform.python_version().encode(), str(ROOT).encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
@@ -87,7 +100,7 @@ def announce(purpose: str, *, first: bool) -> None:
     else:
         say("the requirements are new or have changed; downloading what is missing of:")
     if sys.platform == "linux":
-        say("  torch             about 200 MB; about 3 GB where pip picks its build for NVIDIA cards")
+        say("  torch             about 200 MB, or 3 GB where pip picks the build for NVIDIA cards")
     else:
         say("  torch             100 to 200 MB")
     say(f"  everything else   about {DOWNLOADS_MB[purpose]} MB")
