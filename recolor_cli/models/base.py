@@ -1,0 +1,108 @@
+"""The default network: an ImageNet encoder, a PixelShuffle up path, a distribution over ab bins.
+
+The up path is that of the reports' ResNet18 + PixelShuffle U-Net (Barusco and Rampon 2022, section
+V.C); what it predicts is Zhang, Isola, Efros (ECCV 2016). The map is decided at a quarter of the
+input size, which is as fine as chroma needs to be, and upsampled with the photograph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recolor_cli.color.bins import ab_bins
+from recolor_cli.models.encoders import ENCODERS, frozen_blocks
+from recolor_cli.models.layers import ConvNormReLU, GlobalAttention, PixelShuffleUp
+
+
+class UpStep(nn.Module):
+    """Double the size, join the encoder's map of that size, mix with 3x3 convolutions."""
+
+    def __init__(self, inputs: int, skip: int, width: int, convs: int) -> None:
+        super().__init__()
+        self.up = PixelShuffleUp(inputs, width)
+        self.skip_norm = nn.BatchNorm2d(skip)
+        self.mix = nn.Sequential(
+            ConvNormReLU(width + skip, width), *(ConvNormReLU(width, width) for _ in range(convs - 1))
+        )
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        return self.mix(torch.cat((F.relu(self.up(x)), self.skip_norm(skip)), dim=1))
+
+
+class BinsUNet(nn.Module):
+    """gray (B, 1, H, W) in -1..1 -> logits (B, K, H / 4, W / 4) over the ab bins.
+
+    Args:
+        encoder: a key of `ENCODERS`.
+        widths: channels of the bottleneck, then of each up step down to stride 4.
+        attention: global attention blocks at the bottleneck.
+        mid_attention: the same at stride 16 (only for encoders that reach stride 32).
+        convs: 3x3 convolutions in each up step.
+        bin_step: cell width of the ab grid.
+
+    Attributes:
+        bins: (K, 2) centres of the bins, stored with the weights.
+    """
+
+    space = "lab-bins"
+
+    def __init__(
+        self,
+        *,
+        encoder: str = "mobilenetv2",
+        widths: Sequence[int] = (320, 256, 160, 128),
+        attention: int = 2,
+        mid_attention: int = 1,
+        convs: int = 2,
+        bin_step: int = 10,
+    ) -> None:
+        super().__init__()
+        self.encoder = ENCODERS[encoder]()
+        skips = list(self.encoder.channels[1:])  # strides 4, 8, 16 (, 32); stride 2 is not used
+        self.stride = 2 ** len(self.encoder.channels)
+        if len(widths) != len(skips):
+            raise ValueError(f"{encoder} needs {len(skips)} widths, got {len(widths)}")
+        bins = ab_bins(bin_step)
+        self.register_buffer("bins", bins)
+        self.bottleneck = nn.Sequential(
+            nn.Conv2d(skips.pop(), widths[0], 1, bias=False), nn.BatchNorm2d(widths[0])
+        )
+        self.attention = nn.Sequential(*(GlobalAttention(widths[0]) for _ in range(attention)))
+        steps = []
+        for before, width in zip(widths, widths[1:], strict=False):
+            steps.append(UpStep(before, skips.pop(), width, convs))
+        self.steps = nn.ModuleList(steps)
+        self.mid_attention = nn.Sequential(
+            *(GlobalAttention(widths[1]) for _ in range(mid_attention))
+        )
+        self.head = nn.Conv2d(widths[-1], len(bins), 1)
+
+    def forward(self, gray: Tensor) -> Tensor:
+        maps = self.encoder(gray)
+        x = self.attention(F.relu(self.bottleneck(maps.pop())))
+        for index, step in enumerate(self.steps):
+            x = step(x, maps.pop())
+            if index == 0:
+                x = self.mid_attention(x)
+        return self.head(x)
+
+    def load_encoder(self, tensors: Mapping[str, Tensor]) -> None:
+        """Start from ImageNet weights; see the encoder's `load_imagenet` for the names."""
+        self.encoder.load_imagenet(tensors)
+
+    def freeze_encoder(self, to_stride: int) -> None:
+        """Train all but the encoder blocks up to `to_stride` (0 trains everything)."""
+        self.requires_grad_(True)
+        for block in frozen_blocks(self.encoder, to_stride):
+            block.requires_grad_(False)
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """Trainable parameters by group, so that each can have its own learning rate."""
+        encoder = [p for p in self.encoder.parameters() if p.requires_grad]
+        own = {id(p) for p in self.encoder.parameters()}
+        decoder = [p for p in self.parameters() if p.requires_grad and id(p) not in own]
+        return {"encoder": encoder, "decoder": decoder}

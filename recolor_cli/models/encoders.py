@@ -1,0 +1,205 @@
+"""ImageNet encoders that eat grey: batch norm folded into the convolutions, one input channel.
+
+Each encoder maps gray (B, 1, H, W) in -1..1 to a list of feature maps, one a stride: 2, 4, 8, 16
+(and 32). `load_imagenet` takes the published three-channel weights with batch norm folded and sums
+the stem over its input channels: on a grey picture the result is the same number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class SamePadConv(nn.Conv2d):
+    """Convolution with TensorFlow's SAME padding: at stride 2 only right and bottom are padded."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride[0] == 2:
+            return super().forward(F.pad(x, (0, 1, 0, 1)))
+        return super().forward(x)
+
+
+def _same_pad_conv(inputs: int, outputs: int, kernel: int, stride: int, groups: int) -> SamePadConv:
+    padding = kernel // 2 if stride == 1 else 0
+    return SamePadConv(inputs, outputs, kernel, stride, padding=padding, groups=groups)
+
+
+class InvertedResidual(nn.Module):
+    """MobileNetV2's block: 1x1 expand, 3x3 depthwise, 1x1 project (Sandler et al. 2018, table 1)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        width = inputs * expansion
+        convs = [] if expansion == 1 else [nn.Conv2d(inputs, width, 1)]
+        convs += [_same_pad_conv(width, width, 3, stride, width), nn.Conv2d(width, outputs, 1)]
+        self.convs = nn.ModuleList(convs)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x
+        for conv in self.convs[:-1]:
+            y = F.relu6(conv(y))
+        y = self.convs[-1](y)
+        return x + y if self.residual else y
+
+
+class MobileNetV2Encoder(nn.Module):
+    """MobileNetV2 1.0 up to its last convolution.
+
+    Attributes:
+        channels: widths of the returned maps at strides 2, 4, 8, 16, 32.
+    """
+
+    SETTINGS = (  # expansion, channels, blocks, stride: Sandler et al. 2018, table 2
+        (1, 16, 1, 1),
+        (6, 24, 2, 2),
+        (6, 32, 3, 2),
+        (6, 64, 4, 2),
+        (6, 96, 3, 1),
+        (6, 160, 3, 2),
+        (6, 320, 1, 1),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.channels = (16, 24, 32, 96, 1280)
+        blocks: list[nn.Module] = [_same_pad_conv(1, 32, 3, 2, 1)]
+        strides, inputs, stride_now = [2], 32, 2
+        for expansion, channels, count, stride in self.SETTINGS:
+            for index in range(count):
+                step = stride if index == 0 else 1
+                blocks.append(InvertedResidual(inputs, channels, step, expansion))
+                inputs, stride_now = channels, stride_now * step
+                strides.append(stride_now)
+        blocks.append(nn.Conv2d(inputs, 1280, 1))
+        strides.append(stride_now)
+        self.blocks = nn.ModuleList(blocks)
+        self.block_strides = tuple(strides)  # stride of each block's output
+        for conv in self.modules():
+            if isinstance(conv, nn.Conv2d):
+                nn.init.kaiming_normal_(conv.weight)
+                nn.init.zeros_(conv.bias)
+
+    def forward(self, gray: Tensor) -> list[Tensor]:
+        maps: dict[int, Tensor] = {}
+        x = gray
+        for index, (block, stride) in enumerate(zip(self.blocks, self.block_strides, strict=True)):
+            x = block(x)
+            if index in (0, len(self.blocks) - 1):
+                x = F.relu6(x)
+            maps[stride] = x  # the last block of each stride stays
+        return list(maps.values())
+
+    def load_imagenet(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take folded three-channel weights named `f.N[.b.M].c.weight|bias` (RGB in -1..1)."""
+        state = {}
+        for name, tensor in tensors.items():
+            if not name.startswith("f."):
+                continue  # the classifier
+            parts = name.split(".")
+            here = f"blocks.{parts[1]}."
+            if parts[2] == "b":
+                here += f"convs.{parts[3]}."
+            value = tensor.float()
+            state[here + parts[-1]] = value.sum(1, keepdim=True) if name == "f.0.c.weight" else value
+        self.load_state_dict(state)
+
+
+class BasicBlock(nn.Module):
+    """ResNet's two 3x3 convolutions with a shortcut (He et al. 2016), batch norm folded."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1)
+        self.downsample = nn.Conv2d(inputs, outputs, 1, stride) if stride == 2 else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        return F.relu(shortcut + self.conv2(F.relu(self.conv1(x))))
+
+
+class ResNet18Encoder(nn.Module):
+    """ResNet18 up to layer3, or to layer4.
+
+    Args:
+        layers: 3 (stride 16) or 4 (stride 32).
+
+    Attributes:
+        channels: widths of the returned maps at strides 2, 4, 8, 16 (, 32).
+    """
+
+    def __init__(self, layers: int = 3) -> None:
+        super().__init__()
+        self.channels = (64, 64, 128, 256, 512)[: layers + 1]
+        self.conv1 = nn.Conv2d(1, 64, 7, 2, 3)
+        stages = []
+        for index, width in enumerate(self.channels[1:]):
+            first = BasicBlock(self.channels[index], width, 1 if index == 0 else 2)
+            stages.append(nn.Sequential(first, BasicBlock(width, width, 1)))
+        self.layers = nn.ModuleList(stages)
+        for conv in self.modules():
+            if isinstance(conv, nn.Conv2d):
+                nn.init.kaiming_normal_(conv.weight)
+                nn.init.zeros_(conv.bias)
+
+    def forward(self, gray: Tensor) -> list[Tensor]:
+        x = F.relu(self.conv1(gray))
+        maps = [x]
+        x = F.max_pool2d(x, 3, 2, 1)
+        for layer in self.layers:
+            x = layer(x)
+            maps.append(x)
+        return maps
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        return nn.ModuleList([self.conv1, *self.layers])
+
+    @property
+    def block_strides(self) -> tuple[int, ...]:
+        return tuple(2 ** (i + 1) for i in range(len(self.layers) + 1))
+
+    def load_imagenet(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take folded three-channel weights with torchvision's names (RGB 0..1, ImageNet mean/std)."""
+        state = {}
+        for name, tensor in tensors.items():
+            value = tensor.float()
+            if name == "conv1.weight":  # (gray + 1) / 2, normalised, as one channel
+                std, mean = value.new_tensor(IMAGENET_STD), value.new_tensor(IMAGENET_MEAN)
+                state[name] = (value / (2 * std[:, None, None])).sum(1, keepdim=True)
+                shift = ((0.5 - mean) / std)[:, None, None]
+                state["conv1.bias"] = tensors["conv1.bias"].float() + (value * shift).sum((1, 2, 3))
+            elif name.startswith("layer") and int(name[5]) <= len(self.layers):
+                here = f"layers.{int(name[5]) - 1}{name[6:]}"
+                state[here.replace("downsample.0.", "downsample.")] = value
+        self.load_state_dict(state)
+
+
+ENCODERS: dict[str, type[nn.Module]] = {
+    "mobilenetv2": MobileNetV2Encoder,
+    "resnet18": ResNet18Encoder,
+}
+
+
+def frozen_blocks(encoder: nn.Module, to_stride: int) -> list[nn.Module]:
+    """The encoder's blocks whose output stride is at most `to_stride`."""
+    pairs = zip(encoder.blocks, encoder.block_strides, strict=True)
+    return [block for block, stride in pairs if stride <= to_stride]
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of trainable and frozen parameters."""
+    return sum(p.numel() for p in module.parameters())
+
+
+def check_finite(module: nn.Module) -> list[str]:
+    """Names of parameters and buffers that hold NaN or infinity."""
+    return [n for n, t in module.state_dict().items() if not torch.isfinite(t.float()).all()]

@@ -1,0 +1,82 @@
+"""Blocks used by two or more networks."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def icnr_(weight: Tensor, scale: int = 2, gain: float = 1.0) -> Tensor:
+    """Fill a convolution's weight so that PixelShuffle starts as nearest-neighbour upsampling.
+
+    Aitken et al., "Checkerboard artifact free sub-pixel convolution" (2017), algorithm 1.
+
+    Args:
+        weight: (C * scale^2, I, kH, kW), changed in place.
+    """
+    out_channels = weight.shape[0] // scale**2
+    with torch.no_grad():
+        kernel = nn.init.kaiming_normal_(weight.new_empty(out_channels, *weight.shape[1:]))
+        weight.copy_((kernel * gain).repeat_interleave(scale**2, dim=0))
+    return weight
+
+
+class PixelShuffleUp(nn.Module):
+    """1x1 convolution + PixelShuffle: (B, I, H, W) -> (B, O, 2H, 2W), ICNR-initialised."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels * 4, 1)
+        icnr_(self.conv.weight)
+        nn.init.zeros_(self.conv.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.conv(x), 2)
+
+
+class ConvNormReLU(nn.Sequential):
+    """3x3 convolution, batch norm, ReLU; keeps H and W."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+        )
+        nn.init.kaiming_normal_(self[0].weight)
+
+
+class GlobalAttention(nn.Module):
+    """Self-attention over all positions of a coarse map, then a 1x1 MLP, both residual.
+
+    Lets the far ends of one object, or of one sky, agree on a colour. The last layer of each branch
+    starts at zero, so that the block starts as the identity. No position code: any size works.
+
+    Args:
+        channels: C; a multiple of `head_channels`.
+    """
+
+    def __init__(self, channels: int, head_channels: int = 32) -> None:
+        super().__init__()
+        if channels % head_channels:
+            raise ValueError(f"channels {channels} must be a multiple of {head_channels}")
+        self.heads = channels // head_channels
+        self.norm_attention = nn.GroupNorm(1, channels)
+        self.qkv = nn.Conv2d(channels, channels * 3, 1)
+        self.project = nn.Conv2d(channels, channels, 1)
+        self.norm_mlp = nn.GroupNorm(1, channels)
+        self.mlp = nn.Sequential(
+            nn.Conv2d(channels, channels * 2, 1), nn.GELU(), nn.Conv2d(channels * 2, channels, 1)
+        )
+        for last in (self.project, self.mlp[2]):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        B, C, H, W = x.shape
+        qkv = self.qkv(self.norm_attention(x)).reshape(B, 3, self.heads, C // self.heads, H * W)
+        query, key, value = qkv.transpose(-1, -2).unbind(1)  # (B, heads, HW, C / heads)
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        x = x + self.project(mixed.transpose(-1, -2).reshape(B, C, H, W))
+        return x + self.mlp(self.norm_mlp(x))
