@@ -1,0 +1,124 @@
+"""How a file comes to be there completely or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+from pathlib import Path
+
+from recolor_cli.errors import OutputError
+
+PREFIX = ".recolor-"
+_TEMPORARY = re.compile(r"\.recolor-(\d+)-[0-9a-f]{16}\.part")
+_REASONS = {
+    errno.ENOSPC: "the disk is full; free some space and run again to go on",
+    errno.EDQUOT: "the disk quota is used up; free some space and run again to go on",
+    errno.EFBIG: "the file is larger than the disk allows; choose another output folder",
+    errno.EROFS: "the disk is read-only; choose another output folder",
+    errno.EACCES: "permission denied; choose another output folder",
+    errno.EPERM: "not permitted; choose another output folder",
+    errno.ENAMETOOLONG: "the name is too long for this disk; choose a shorter one",
+    errno.ENOTDIR: "a part of the path is a file; choose another output folder",
+    errno.EISDIR: "a folder is in the way; choose another output",
+}
+
+
+def write_atomic(path: str | Path, data: bytes) -> None:
+    """Write `data` as `path`, which at every moment holds the old content or all of the new.
+
+    Missing folders are made. The bytes go to a hidden file in the same folder, reach the disk,
+    and then take the name. Permissions are those of a new file.
+
+    Raises:
+        OutputError: The file cannot be written. Nothing is left behind.
+    """
+    path = Path(path)
+    # A short random name: the target's own may already be as long as the disk allows.
+    temporary = path.parent / f"{PREFIX}{os.getpid()}-{os.urandom(8).hex()}.part"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise output_error(path, error) from error
+
+
+def output_error(path: str | Path, error: OSError) -> OutputError:
+    """Turn a failure of the operating system into one line about `path`."""
+    number = error.errno or 0
+    reason = _REASONS.get(number) or f"{(error.strerror or str(error)).lower()}; check the disk"
+    failure = OutputError(f"cannot write {str(path)!r}: {reason}")
+    failure.__cause__ = error
+    return failure
+
+
+def remove_stale(folder: str | Path) -> list[Path]:
+    """Remove what runs that were killed left half-written in `folder` itself (not below it).
+
+    A file is taken only if its name is one that `write_atomic` makes and the process in that
+    name is gone from this machine.
+
+    Returns:
+        The removed paths, sorted.
+    """
+    removed = []
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(Path(entry.path) for entry in entries if _is_stale(entry))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise output_error(folder, error) from error
+    for path in found:
+        with contextlib.suppress(FileNotFoundError):  # another run cleans the same folder
+            try:
+                path.unlink()
+            except PermissionError as error:
+                raise output_error(path, error) from error
+            removed.append(path)
+    return removed
+
+
+def _is_stale(entry: os.DirEntry[str]) -> bool:
+    match = _TEMPORARY.fullmatch(entry.name)
+    if not match or not entry.is_file(follow_symlinks=False):
+        return False
+    return not _is_alive(int(match[1]))
+
+
+def _is_alive(process: int) -> bool:
+    if os.name == "nt":  # there os.kill(pid, 0) would end the process; leave its file alone
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return process != os.getpid() or True
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name itself reach the disk, where the system can do that."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some network and FUSE disks cannot sync folders; the file itself is already safe.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(handle)
