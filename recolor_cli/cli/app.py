@@ -1,0 +1,126 @@
+"""The `recolor` program: which commands there are, and the one place where errors become text.
+
+A command is one line in `COMMANDS`; its module is imported only when the command runs or the list
+of commands is shown, and must not import torch, cv2 or numpy before its function is called.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+
+from recolor_cli.errors import RecolorError
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+
+class Entry(NamedTuple):
+    """Where a command lives: `attribute` is a function, or a `typer.Typer` with subcommands."""
+
+    module: str
+    attribute: str
+    panel: str
+
+
+PHOTOS, NETWORKS, MATERIAL = "Photographs", "Networks", "Weights, data, recipes"
+
+COMMANDS: dict[str, Entry] = {
+    "colorize": Entry("recolor_cli.cli.colorize", "colorize", PHOTOS),
+    "train": Entry("recolor_cli.cli.train", "train", NETWORKS),
+    "eval": Entry("recolor_cli.cli.eval", "evaluate", NETWORKS),
+    "models": Entry("recolor_cli.cli.models", "app", MATERIAL),
+    "data": Entry("recolor_cli.cli.data", "app", MATERIAL),
+    "recipes": Entry("recolor_cli.cli.recipes", "recipes", MATERIAL),
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names in the order of `COMMANDS`."""
+        return [name for name, entry in COMMANDS.items() if find_spec(entry.module)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import one command; None if there is no such name."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        entry = COMMANDS[cmd_name]
+        target = getattr(import_module(entry.module), entry.attribute)
+        group = typer.Typer(add_completion=False)
+        group.callback()(lambda: None)  # keeps it a group, so that the command can be taken out
+        if isinstance(target, typer.Typer):
+            group.add_typer(target, name=cmd_name, rich_help_panel=entry.panel)
+        else:
+            group.command(cmd_name, rich_help_panel=entry.panel, no_args_is_help=False)(target)
+        command: Any = typer.main.get_command(group)
+        return command.commands[cmd_name]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As Typer does, with the lazy names known to its "did you mean"."""
+        self.commands = dict.fromkeys(self.list_commands(ctx))  # type: ignore[arg-type]
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    name="recolor",
+    cls=LazyGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Examples:  [bold]recolor colorize photos/ -o colored/[/]   "
+    "[bold]recolor colorize --help[/]",
+)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        from recolor_cli import __version__
+
+        typer.echo(f"recolor {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def recolor(
+    version: Annotated[  # noqa: ARG001  handled by its callback
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Colour for black-and-white photographs; train and evaluate the networks that do it."""
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run `recolor` and leave with its exit status; foreseen errors become one line on stderr.
+
+    Status: 0 done, 1 some photographs failed, 2 wrong usage, 3 weights, 4 output, 130 interrupted.
+    Unforeseen errors keep their traceback.
+    """
+    try:
+        app(args=None if argv is None else list(argv), prog_name="recolor")
+    except RecolorError as error:
+        _say(f"recolor: {error}")
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        # The reader of stdout has gone (`| head`). Python flushes stdout once more on its way
+        # out; give that flush somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+    raise SystemExit(0)
+
+
+def _say(text: str) -> None:
+    safe = text.encode("utf-8", "backslashreplace").decode()
+    sys.stderr.write(safe.replace("\n", "\\n") + "\n")

@@ -1,0 +1,179 @@
+"""Where words go: data on stdout, messages on stderr, and what --json and --quiet change.
+
+File names may hold anything a file system allows: bytes that are no UTF-8, line feeds, terminal
+control codes. `printable` makes one safe line of any text; everything printed here goes through it.
+"""
+
+from __future__ import annotations
+
+import json as json_format
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+
+def printable(text: str | PurePath) -> str:
+    """One line that every terminal and every encoding of stderr can show."""
+    raw = (
+        os.fsencode(text) if isinstance(text, PurePath) else text.encode("utf-8", "surrogateescape")
+    )
+    decoded = raw.decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in decoded)
+
+
+class Progress(Protocol):
+    """What a command tells about a long job."""
+
+    def advance(self, name: str, count: int = 1) -> None:
+        """Another `count` items are finished; `name` is the latest."""
+
+    def message(self, text: str) -> None:
+        """A line that stays on the screen while the bar goes on below it."""
+
+
+class Console:
+    """The voice of one command.
+
+    Args:
+        json: stdout carries JSON lines only; progress is off.
+        quiet: messages are off; warnings and errors stay.
+        verbose: details are on.
+    """
+
+    def __init__(self, *, json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
+        self.json, self.quiet, self.verbose = json, quiet, verbose
+
+    def data(self, text: str = "") -> None:
+        """A line of the answer, to stdout; not in --json mode, where `record` is the answer."""
+        if not self.json:
+            _write(sys.stdout, text)
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        """A JSON object on a line of its own, to stdout, in --json mode only."""
+        if self.json:
+            print(json_format.dumps(record, allow_nan=False), flush=True)
+
+    def message(self, text: str) -> None:
+        """For people, to stderr; silenced by --quiet."""
+        if not self.quiet:
+            _write(sys.stderr, text)
+
+    def detail(self, text: str) -> None:
+        """For the curious, to stderr, with --verbose only."""
+        if self.verbose:
+            _write(sys.stderr, text)
+
+    def warning(self, text: str) -> None:
+        """Something went wrong and the work goes on: to stderr, also with --quiet."""
+        _write(sys.stderr, text)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Aligned columns, as data; numbers stand right."""
+        cells = [[printable(str(cell)) for cell in row] for row in rows]
+        lines = [list(columns), *cells]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+        right = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(columns))]
+        for line in lines:
+            padded = (
+                cell.rjust(width) if is_number else cell.ljust(width)
+                for cell, width, is_number in zip(line, widths, right, strict=True)
+            )
+            self.data("  ".join(padded).rstrip())
+
+    @contextmanager
+    def progress(self, total: int, unit: str = "photos") -> Iterator[Progress]:
+        """A bar on a terminal, a line now and then into a pipe, nothing when quiet or --json."""
+        if self.quiet or self.json:
+            yield _Silent()
+        elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+            with _bar(total, unit) as bar:
+                yield bar
+        else:
+            yield _Lines(total, unit)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    line = "\n".join(printable(part) for part in text.split("\n")) + "\n"
+    encoding = stream.encoding or "utf-8"
+    stream.write(line.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
+
+
+class _Silent:
+    def advance(self, name: str, count: int = 1) -> None:
+        pass
+
+    def message(self, text: str) -> None:
+        _write(sys.stderr, text)
+
+
+class _Lines:
+    """Plain lines, at most one every `EVERY_S` seconds, and one at the end."""
+
+    EVERY_S = 10.0
+
+    def __init__(self, total: int, unit: str) -> None:
+        self._total, self._unit = total, unit
+        self._done = 0
+        self._begun = self._last = time.monotonic()
+
+    def advance(self, name: str, count: int = 1) -> None:
+        self._done += count
+        now = time.monotonic()
+        if now - self._last < self.EVERY_S and self._done < self._total:
+            return
+        self._last = now
+        rate = self._done / max(now - self._begun, 1e-9)
+        left = (self._total - self._done) / max(rate, 1e-9)
+        rest = f", {_duration(left)} left" if self._done < self._total else ""
+        _write(
+            sys.stderr,
+            f"{self._done}/{self._total} {self._unit}, {rate:.1f}/s{rest}  {name}",
+        )
+
+    def message(self, text: str) -> None:
+        _write(sys.stderr, text)
+
+
+@contextmanager
+def _bar(total: int, unit: str) -> Iterator[Progress]:
+    from rich.console import Console as RichConsole
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn(unit + " {task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[name]}", markup=False),
+    )
+    begun = time.monotonic()
+    with RichProgress(*columns, console=RichConsole(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total, name="", rate="")
+
+        class _Bar:
+            done = 0
+
+            def advance(self, name: str, count: int = 1) -> None:
+                self.done += count
+                rate = self.done / max(time.monotonic() - begun, 1e-9)
+                bar.update(task, advance=count, name=printable(name), rate=f"{rate:.1f}/s")
+
+            def message(self, text: str) -> None:
+                bar.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+
+        yield _Bar()
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

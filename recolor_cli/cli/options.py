@@ -1,0 +1,119 @@
+"""Every option that two commands share, named once, so that it reads the same everywhere.
+
+Use as an annotation: `def train(device: DeviceOpt = "auto") -> None`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+SETTINGS, OUTPUT, MACHINE, MESSAGES = "What is made", "Where it goes", "Machine", "Messages"
+
+ModelOpt = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME|PATH|hf://…",
+        envvar="RECOLOR_MODEL",
+        help="Weights: a name from `recolor models list`, a run folder, a file, or "
+        "hf://owner/repo/file@revision.",
+        rich_help_panel=SETTINGS,
+    ),
+]
+DeviceOpt = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        "-d",
+        metavar="auto|cpu|cuda[:N]|mps",
+        envvar="RECOLOR_DEVICE",
+        help="Where the network runs; auto takes the fastest that is there.",
+        rich_help_panel=MACHINE,
+    ),
+]
+PrecisionOpt = Annotated[
+    Precision,
+    typer.Option(
+        "--precision",
+        help="Number format of the network; auto takes bf16 where it is faster, else fp32.",
+        rich_help_panel=MACHINE,
+    ),
+]
+BatchSizeOpt = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-size",
+        "-b",
+        min=1,
+        metavar="N",
+        help="How many photographs go to the network together; by default what the device likes.",
+        rich_help_panel=MACHINE,
+    ),
+]
+WorkersOpt = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        metavar="N",
+        help="Threads that read and write; by default one per processor core.",
+        rich_help_panel=MACHINE,
+    ),
+]
+SeedOpt = Annotated[
+    int | None,
+    typer.Option("--seed", metavar="N", help="Start of all random numbers."),
+]
+OfflineOpt = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        help="Never use the network; take weights from the package or the cache.",
+        rich_help_panel=MACHINE,
+    ),
+]
+DryRunOpt = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", "-n", help="Say what would happen; do nothing.", rich_help_panel=OUTPUT
+    ),
+]
+OverwriteOpt = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="Make everything again and replace files that are already there.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+JsonOpt = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Only JSON on stdout, one object a line.",
+        rich_help_panel=MESSAGES,
+    ),
+]
+QuietOpt = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        help="Say nothing but what went wrong.",
+        rich_help_panel=MESSAGES,
+    ),
+]
+VerboseOpt = Annotated[
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        help="Say more: device, precision, threads, notes for each photograph.",
+        rich_help_panel=MESSAGES,
+    ),
+]
