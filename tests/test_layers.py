@@ -80,7 +80,7 @@ def imports_at_start(path: Path) -> set[str]:
 
 
 def loaded_by(start: str) -> dict[str, str]:
-    """Libraries that `import recolor_cli.<start>` loads -> the module of ours that asks for each."""
+    """Libraries that `import recolor_cli.<start>` loads -> the module of ours that wants them."""
     libraries: dict[str, str] = {}
     to_visit, seen = [start], set()
     while to_visit:

@@ -2,7 +2,8 @@
 
     python tools/setup.py [run|test|docs]
 
-run: what the program needs; test, docs: that and the tools for it. Needs Python >= 3.11 and pip, nothing else. Works where `make` is missing too.
+run: what the program needs; test, docs: that and the tools for it. Needs Python >= 3.11 and pip,
+nothing else. Works where `make` is missing too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 OLDEST = (3, 11)
+LAST_LINES = 15  # of what pip said, when it fails
 
 EXTRAS = {"run": "", "test": "[test]", "docs": "[test,docs]"}
 # Later purposes contain the earlier ones.
@@ -45,7 +47,7 @@ def main(arguments: list[str]) -> int:
         venv.create(VENV, with_pip=True)
     status = pip_install(f"{ROOT}{EXTRAS[purpose]}")
     if status:
-        say(f"pip ended with {status}; the lines above and .venv/setup.log say why")
+        say(f"pip ended with {status}; the lines above say why, .venv/setup.log has the rest")
         say("run the same command again to go on, or delete .venv to start afresh")
         return status
     stamp(purpose).write_text(wanted, encoding="utf-8")
@@ -54,20 +56,23 @@ def main(arguments: list[str]) -> int:
 
 
 def pip_install(requirement: str) -> int:
-    """Install into .venv and return pip's exit status; the big downloads are named as they start."""
+    """Install into .venv, naming the big downloads as they start; return pip's exit status."""
     # One call, so that the pin on torch holds for everything that depends on it.
     pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar=off"]
     pip += ["-c", str(ROOT / "constraints.txt"), "-e", requirement]
-    with (
-        (VENV / "setup.log").open("a", encoding="utf-8") as log,
-        subprocess.Popen(pip, cwd=ROOT, stdout=subprocess.PIPE, text=True, encoding="utf-8") as run,
-    ):
+    said: list[str] = []
+    with subprocess.Popen(
+        pip, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
+    ) as run:
         for line in run.stdout or ():
-            log.write(line)
+            said.append(line)
             if "Downloading" in line and "MB)" in line:
                 say(f"  {line.strip()}")
             elif line.startswith("Installing collected"):
                 say("  unpacking")
+    (VENV / "setup.log").write_text("".join(said), encoding="utf-8")
+    if run.returncode:
+        print("".join(said[-LAST_LINES:]), end="", file=sys.stderr)
     return run.returncode
 
 

@@ -1,0 +1,282 @@
+"""Writes the parts of the documents that follow from the code, so that they cannot go stale.
+
+    python tools/generate.py            write them
+    python tools/generate.py --check    write nothing; exit 1 and name what is stale
+
+Whole pages under docs/reference/, and the text between `<!-- NAME: made by ... -->` and
+`<!-- end NAME -->` in README.md, CONTRIBUTING.md and others.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "recolor_cli"
+NOTICE = "<!-- Made by tools/generate.py from the code; `make fix` writes it anew. -->\n\n"
+MARKED = re.compile(
+    r"(<!-- (?P<name>[a-z-]+): made by [^>]*-->\n).*?(<!-- end (?P=name) -->)", re.S
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check every generated text; return the exit status."""
+    if arguments not in ([], ["--check"]):
+        print("generate: the only option is --check", file=sys.stderr)
+        return 2
+    stale = [path for path, text in texts() if not path.exists() or read(path) != text]
+    if arguments:
+        for path in stale:
+            print(f"generate: {path.relative_to(ROOT)} is stale; run make fix", file=sys.stderr)
+        return 1 if stale else 0
+    for path, text in texts():
+        if path in stale:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            print(f"generate: wrote {path.relative_to(ROOT)}")
+    return 0
+
+
+def texts() -> Iterable[tuple[Path, str]]:
+    """Every file that is generated wholly or partly, with the text that it should have."""
+    for name, page in PAGES.items():
+        yield ROOT / "docs" / "reference" / name, NOTICE + page().strip() + "\n"
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")):
+        if path.name in PAGES and path.parent.name == "reference":
+            continue
+        text = read(path)
+        if MARKED.search(text):
+            yield path, MARKED.sub(fill, text)
+
+
+def fill(match: re.Match[str]) -> str:
+    """Replace what stands between two markers."""
+    name = match["name"]
+    if name not in PARTS:
+        raise SystemExit(f"generate: no part {name!r}; there are {', '.join(sorted(PARTS))}")
+    return f"{match[1]}\n{PARTS[name]().strip()}\n\n{match[3]}"
+
+
+def read(path: Path) -> str:
+    """The text of a file."""
+    return path.read_text(encoding="utf-8")
+
+
+# --- pages -------------------------------------------------------------------------------------
+
+
+def cli_page() -> str:
+    """Every command with its options, as Typer describes them."""
+    quiet = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
+    command = [sys.executable, "-m", "typer", "recolor_cli.cli.app", "utils", "docs"]
+    made = subprocess.run(
+        [*command, "--name", "recolor", "--title", "Command line"],
+        cwd=ROOT, env=quiet, capture_output=True, text=True, encoding="utf-8", check=True,
+    )  # fmt: skip
+    return made.stdout.replace("```console\n$ ", "```text\n")
+
+
+def recipes_page() -> str:
+    """Every recipe by what it changes, and every field with its default."""
+    recipes = import_module("recolor_cli.recipes")
+    base = recipes.Recipe()
+    rows = []
+    for name, recipe in recipes.RECIPES.items():
+        changed = {
+            field.name: value
+            for field in dataclasses.fields(recipe)
+            if (value := getattr(recipe, field.name)) != getattr(base, field.name)
+        }
+        sets = ", ".join(f"`{key}={show(value)}`" for key, value in changed.items())
+        rows.append((f"`{name}`", sets or "the defaults below"))
+    fields = [
+        (f"`{field.name}`", f"`{show(getattr(base, field.name))}`", about)
+        for field, about in zip(dataclasses.fields(base), comments(type(base)), strict=True)
+    ]
+    return (
+        "# Recipes\n\nA recipe is a value: `recolor_cli/recipes.py` has them all. "
+        "`recolor recipes NAME` prints one in full; `--set FIELD=VALUE` changes a field for one "
+        "run.\n\n"
+        f"{table(('recipe', 'what it sets'), rows)}\n## Fields\n\n"
+        f"{table(('field', 'default', 'meaning'), fields)}"
+    )
+
+
+def weights_page() -> str:
+    """Every entry of weights.json, all of its fields."""
+    manifest = json.loads(read(ROOT / "weights.json"))
+    text = (
+        "# Weights\n\n`weights.json` names them; new weights are a new entry there. "
+        f"The default is `{manifest['default']}`.\n"
+    )
+    for name, entry in manifest["weights"].items():
+        rows = [(f"`{key}`", show_cell(value)) for key, value in entry.items()]
+        text += f"\n## {name}\n\n{table(('field', 'value'), rows)}"
+    return text
+
+
+def metrics_page() -> str:
+    """Every metric with the first sentence of its docstring."""
+    metrics = import_module("recolor_cli.metrics").METRICS
+    rows = [(f"`{name}`", first_sentence(metric)) for name, metric in metrics.items()]
+    return f"# Metrics\n\n{table(('metric', 'what it measures'), rows)}"
+
+
+# --- parts -------------------------------------------------------------------------------------
+
+
+def weights_table() -> str:
+    """One row for each entry of weights.json."""
+    manifest = json.loads(read(ROOT / "weights.json"))
+    rows = []
+    for name, entry in manifest["weights"].items():
+        label = f"**`{name}`** (default)" if name == manifest["default"] else f"`{name}`"
+        home = "in the package" if entry["source"] == "package" else "downloaded"
+        size = f"{entry['bytes'] / 1e6:.0f} MB, {home}"
+        rows.append((label, size, entry["license"], show_cell(entry["trained_on"]),
+                     metrics_cell(entry.get("metrics") or {})))  # fmt: skip
+    return table(("weights", "size", "licence", "trained on", "measured"), rows)
+
+
+def metrics_cell(metrics: dict[str, object]) -> str:
+    """Measured numbers in one table cell."""
+    numbers = (f"{key} {value:.4g}" for key, value in metrics.items() if isinstance(value, float))
+    return ", ".join(numbers) or "-"
+
+
+def short_map() -> str:
+    """One line for each file or package at the top of recolor_cli."""
+    entries = [path for path in PACKAGE.iterdir() if is_module(path) or is_package(path)]
+    order = {name: position for position, name in enumerate(layer_order())}
+    entries.sort(key=lambda path: order.get(path.stem, -1))
+    return listing((path, "") for path in entries if not path.name.startswith("__"))
+
+
+def full_map() -> str:
+    """One line for each file of the package and of tools/."""
+    lines = []
+    for path in sorted(walk(PACKAGE), key=lambda path: path.parts):
+        lines.append((path, "    " * (len(path.relative_to(PACKAGE).parts) - 1)))
+    return listing(lines) + "\n" + listing((path, "") for path in sorted(ROOT.glob("tools/*.py")))
+
+
+def layer_order() -> list[str]:
+    """The order of imports, from the test that holds it."""
+    tree = ast.parse(read(ROOT / "tests" / "test_layers.py"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "ORDER":
+            return list(ast.literal_eval(node.value))
+    raise SystemExit("generate: tests/test_layers.py has no ORDER any more")
+
+
+def layers() -> str:
+    """The order of imports as one line."""
+    return f"```text\n{' < '.join(layer_order())}\n```"
+
+
+def walk(folder: Path) -> Iterable[Path]:
+    """Packages and modules under a folder."""
+    for path in folder.iterdir():
+        if is_package(path):
+            yield path
+            yield from walk(path)
+        elif is_module(path) and path.name != "__init__.py":
+            yield path
+
+
+def is_module(path: Path) -> bool:
+    """Whether this is a Python file."""
+    return path.suffix == ".py"
+
+
+def is_package(path: Path) -> bool:
+    """Whether this is a folder of Python files."""
+    return (path / "__init__.py").exists()
+
+
+def listing(entries: Iterable[tuple[Path, str]]) -> str:
+    """File names and the first lines of their docstrings, in two columns."""
+    rows = [(indent + path.name + "/" * path.is_dir(), about(path)) for path, indent in entries]
+    width = max(len(name) for name, _ in rows) + 2
+    return "```text\n" + "".join(f"{name:{width}}{line}\n" for name, line in rows) + "```\n"
+
+
+def about(path: Path) -> str:
+    """The first line of a file's docstring, as a phrase."""
+    source = path / "__init__.py" if path.is_dir() else path
+    doc = ast.get_docstring(ast.parse(read(source)))
+    if not doc:
+        raise SystemExit(f"generate: {source.relative_to(ROOT)} says nothing in its first line")
+    return doc.splitlines()[0].rstrip(".")
+
+
+# --- small helpers -----------------------------------------------------------------------------
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A Markdown table."""
+    lines = [head, tuple("---" for _ in head), *rows]
+    escaped = [[cell.replace("|", "\\|") for cell in row] for row in lines]
+    return "".join(f"| {' | '.join(row)} |\n" for row in escaped)
+
+
+def show(value: object) -> str:
+    """A value as `--set` takes it."""
+    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+
+
+def show_cell(value: object) -> str:
+    """A value of weights.json in a table cell: text as it is, everything else as code."""
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else f"`{json.dumps(value, ensure_ascii=False)}`"
+
+
+def first_sentence(thing: object) -> str:
+    """The first sentence of a docstring."""
+    lines = (inspect.getdoc(thing) or "").split("\n\n")[0].split()
+    if not lines:
+        raise SystemExit(f"generate: {thing!r} has no docstring")
+    return re.split(r"(?<=[.])\s", " ".join(lines))[0]
+
+
+def comments(kind: type) -> list[str]:
+    """What is written beside each field of a dataclass: the comment on its line, or just above."""
+    lines = inspect.getsource(kind).splitlines()
+    found = []
+    for field in dataclasses.fields(kind):
+        at = next(n for n, line in enumerate(lines) if re.match(rf"\s+{field.name}\s*:", line))
+        _, _, beside = lines[at].partition("  # ")
+        above: list[str] = []
+        while not beside and lines[at - 1].strip().startswith("#"):
+            at -= 1
+            above.insert(0, lines[at].strip().lstrip("# "))
+        found.append(beside.strip() or " ".join(above))
+    return found
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": cli_page,
+    "recipes.md": recipes_page,
+    "weights.md": weights_page,
+    "metrics.md": metrics_page,
+}
+PARTS: dict[str, Callable[[], str]] = {
+    "weights": weights_table,
+    "map": short_map,
+    "full-map": full_map,
+    "layers": layers,
+}
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
