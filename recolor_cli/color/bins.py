@@ -27,7 +27,7 @@ def ab_bins(step: int = 10) -> Tensor:
     Args:
         step: width of a cell in ab units; 10 gives about 300 bins.
     """
-    axis = torch.linspace(0, 1, 52)  # every fifth of the 256 values, both ends included
+    axis = torch.linspace(0, 1, 52, device="cpu")  # every fifth of 256 values; real even on "meta"
     rgb = torch.cartesian_prod(axis, axis, axis).T.reshape(3, -1, 1)
     cells = torch.round(rgb_to_lab(rgb)[1:, :, 0].T / step).to(torch.int64)
     return (torch.unique(cells, dim=0) * step).float()

@@ -1,0 +1,199 @@
+"""Network -> file -> network: deterministic, atomic, strict."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from recolor_cli.checkpoints.card import Card
+from recolor_cli.checkpoints.layout import Layout, read_layout, write_layout
+from recolor_cli.checkpoints.model import ColorModel
+from recolor_cli.errors import OutputError, UsageError, WeightsError
+from recolor_cli.models import MODELS, create_model
+
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+_CODES = {dtype: code for code, dtype in _DTYPES.items()}
+
+
+def save_weights(path: str | Path, network: nn.Module, card: Card, *, half: bool = False) -> str:
+    """Write network and card; the same ones give the same bytes.
+
+    Args:
+        path: of the file; folders are made.
+        network: whose state is saved.
+        card: what the file will say about it.
+        half: store matrices and kernels as float16; vectors and buffers, which cost little and
+            matter more, stay as they are. `load_weights` always gives float32.
+
+    Returns:
+        The file's sha256.
+
+    Raises:
+        WeightsError: a tensor holds NaN or infinity, or does not fit into float16.
+        OutputError: the file cannot be written.
+    """
+    path = Path(path)
+    parameters = {key for key, _ in network.named_parameters()}
+    tensors = {}
+    for key, value in network.state_dict().items():
+        stored = value.detach().cpu().contiguous()
+        if half and key in parameters and stored.ndim >= 2:
+            stored = stored.half()
+        if stored.is_floating_point() and not torch.isfinite(stored).all():
+            why = "after rounding to float16 " if torch.isfinite(value).all() else ""
+            raise WeightsError(f"tensor '{key}' holds NaN or infinity {why}and cannot be saved")
+        tensors[key] = (_CODES[stored.dtype], tuple(stored.shape), _to_bytes(stored))
+    data = write_layout(tensors, card.to_header())
+    write_file(path, data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def load_weights(path: str | Path, *, name: str | None = None) -> ColorModel:
+    """Read a file that `save_weights` wrote.
+
+    Args:
+        path: the file.
+        name: what to call the weights; by default the file's or, in a run folder, the run's name.
+
+    Raises:
+        WeightsError: one line that names the tensor, key or byte that is not as it should be.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"cannot read the weights '{path}': {error.strerror}") from None
+    layout = read_layout(data, len(data), str(path))
+    card = Card.from_header(layout.metadata, str(path))
+    tensors = {key: _from_bytes(data, layout, key) for key in layout.tensors}
+    network = build_network(card, {k: tuple(t.shape) for k, t in tensors.items()}, str(path))
+    fill_network(network, tensors, str(path))
+    return ColorModel(network, card, hashlib.sha256(data).hexdigest(), name or weights_name(path))
+
+
+def weights_name(path: Path) -> str:
+    """What to call the weights in `path`: the run's name for RUN/best/model.safetensors."""
+    if path.name == "model.safetensors":
+        folder = path.absolute().parent
+        return folder.parent.name if folder.name in ("best", "last") else folder.name
+    return path.stem
+
+
+def build_network(card: Card, shapes: Mapping[str, tuple[int, ...]], name: str) -> nn.Module:
+    """The card's network with fresh parameters, after checking that it would fit `shapes`.
+
+    Built on the meta device first, where tensors have shapes but no memory: a file that claims
+    ten thousand times its own size is refused before anything is allocated.
+
+    Raises:
+        WeightsError: unknown network, arguments that it does not take, or tensors that do not fit.
+    """
+    if card.network not in MODELS:
+        raise WeightsError(
+            f"'{name}' is for the network '{card.network}', which this version of recolor does not "
+            f"have; known are {', '.join(sorted(MODELS))}"
+        )
+    try:
+        with torch.random.fork_rng(devices=[]):  # loading weights must not move anybody's dice
+            with torch.device("meta"):
+                outline = create_model(card.network, **card.arguments)
+            _check_shapes(
+                {k: tuple(t.shape) for k, t in outline.state_dict().items()}, shapes, name
+            )
+            return create_model(card.network, **card.arguments)
+    except (UsageError, TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(
+            f"'{name}': the network '{card.network}' cannot be built with the arguments "
+            f"{dict(card.arguments)}: {reason}"
+        ) from None
+
+
+def fill_network(network: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
+    """Copy tensors into the network, strictly, and make it ready for use (eval, no gradients).
+
+    Raises:
+        WeightsError: naming the first tensor that is missing, too many, wrongly shaped, of a kind
+            that does not fit, or not finite.
+    """
+    wanted = network.state_dict()
+    shapes = {key: tuple(value.shape) for key, value in tensors.items()}
+    _check_shapes({key: tuple(value.shape) for key, value in wanted.items()}, shapes, name)
+    for key, value in tensors.items():
+        if value.is_floating_point() != wanted[key].is_floating_point():
+            raise WeightsError(
+                f"'{name}': tensor '{key}' holds {value.dtype}, the network {wanted[key].dtype}"
+            )
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise WeightsError(f"'{name}': tensor '{key}' holds NaN or infinity")
+    network.load_state_dict(dict(tensors), strict=True)
+    network.eval().requires_grad_(False)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file completely or not at all: temporary file beside it, flushed, renamed.
+
+    Raises:
+        OutputError: with the system's reason.
+    """
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write '{path}': {error.strerror}") from None
+
+
+def _check_shapes(
+    wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], name: str
+) -> None:
+    for keys, kind in (
+        (wanted.keys() - found.keys(), "is missing"),
+        (found.keys() - wanted.keys(), "is not part of the network"),
+    ):
+        if keys:
+            more = f" (and {len(keys) - 1} more)" if len(keys) > 1 else ""
+            raise WeightsError(f"'{name}': tensor '{min(keys)}' {kind}{more}")
+    for key, shape in wanted.items():
+        if found[key] != shape:
+            raise WeightsError(
+                f"'{name}': tensor '{key}' has the shape {found[key]}, the network needs {shape}"
+            )
+
+
+def _to_bytes(tensor: Tensor) -> bytes:
+    if tensor.numel() == 0:
+        return b""
+    return tensor.reshape(-1).view(torch.uint8).numpy().tobytes()
+
+
+def _from_bytes(data: bytes, layout: Layout, key: str) -> Tensor:
+    entry = layout.tensors[key]
+    dtype = _DTYPES[entry.dtype]
+    if entry.start == entry.stop:
+        return torch.empty(entry.shape, dtype=dtype)
+    start, stop = layout.data_start + entry.start, layout.data_start + entry.stop
+    copy = torch.frombuffer(bytearray(data[start:stop]), dtype=dtype)
+    return copy.reshape(entry.shape)

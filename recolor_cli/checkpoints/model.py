@@ -1,0 +1,75 @@
+"""A network and its card, ready to predict ab from L."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from recolor_cli.checkpoints.card import Card
+from recolor_cli.color.spaces import DEFAULT_TEMPERATURE, SPACES, Prediction, predict
+
+
+@dataclass
+class ColorModel:
+    """Weights in memory.
+
+    Attributes:
+        network: in eval mode, without gradients.
+        card: what the file, or its entry in `weights.json`, says.
+        sha256: of the file.
+        name: of the weights: `network.tag`, or the run's or file's name.
+    """
+
+    network: nn.Module
+    card: Card
+    sha256: str
+    name: str
+
+    @property
+    def stride(self) -> int:
+        """The network's input height and width must be multiples of this."""
+        stride = self.network.stride
+        assert isinstance(stride, int)
+        return stride
+
+    @property
+    def input_size(self) -> int:
+        """Long side in pixels that the network sees by default."""
+        return self.card.input_size
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.network.parameters()).device
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> ColorModel:
+        """Move in place and return self; ab bins stay float32, so that colours are not rounded."""
+        bins = getattr(self.network, "bins", None)
+        self.network.to(device=device, dtype=dtype)
+        if isinstance(bins, Tensor):
+            self.network.bins = bins.to(device=self.device)
+        return self
+
+    def predict(
+        self, luminance: Tensor, *, temperature: float | None = None, seed: int | None = None
+    ) -> Prediction:
+        """L -> ab, and confidence if the network has one.
+
+        Args:
+            luminance: (B, 1, H, W) 0..100; H and W multiples of `stride`.
+            temperature: of the annealed mean; None is the card's.
+            seed: draw one plausible colouring instead of the mean.
+        """
+        if temperature is None:
+            temperature = float(self.card.color.get("temperature", DEFAULT_TEMPERATURE))
+        return predict(
+            self.network,
+            luminance.to(self.device),
+            SPACES[self.card.color["space"]],
+            temperature=temperature,
+            seed=seed,
+        )
