@@ -1,0 +1,130 @@
+"""Where networks run and in which number format; what "auto" means on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from recolor_cli.errors import UsageError
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A device and the number format that networks have on it.
+
+    Attributes:
+        device: as torch names it, with the index for CUDA.
+        precision: "fp32", "bf16" or "fp16".
+    """
+
+    device: torch.device
+    precision: str
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The torch type of `precision`."""
+        return DTYPES[self.precision]
+
+    def __str__(self) -> str:
+        """For people, such as `cuda:0 (NVIDIA H100), bf16`."""
+        if self.device.type == "cuda":
+            name = f" ({torch.cuda.get_device_name(self.device)})"
+        elif self.device.type == "cpu":
+            threads = torch.get_num_threads()
+            name = f" ({threads} thread{'' if threads == 1 else 's'})"
+        else:
+            name = ""
+        return f"{self.device}{name}, {self.precision}"
+
+
+def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
+    """Turn the options `--device` and `--precision` into what torch understands.
+
+    Raises:
+        UsageError: this machine has no such device, or the device no such number format.
+    """
+    chosen = choose_device(device)
+    return Machine(chosen, choose_precision(chosen, precision))
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Find a device: "auto" is CUDA, else MPS, else the CPU.
+
+    Raises:
+        UsageError: the name is unknown, or the device is not there; says what to type.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    if name == "mps":
+        if not torch.backends.mps.is_available():
+            raise UsageError(
+                "device 'mps' needs macOS on Apple silicon; type --device cpu or --device auto"
+            )
+        return torch.device("mps")
+    match = re.fullmatch(r"cuda(?::(\d+))?", name)
+    if not match:
+        raise UsageError(f"no device '{name}'; use auto, cpu, cuda, cuda:N or mps")
+    if not torch.cuda.is_available():
+        why = "sees no CUDA GPU" if torch.version.cuda else "was built without CUDA"
+        raise UsageError(
+            f"device '{name}' is not there: torch {torch.__version__} {why}; "
+            "type --device cpu or --device auto"
+        )
+    index = int(match[1]) if match[1] else torch.cuda.current_device()
+    count = torch.cuda.device_count()
+    if index >= count:
+        there = "cuda:0 only" if count == 1 else f"cuda:0 to cuda:{count - 1}"
+        raise UsageError(f"device '{name}' is not there; this machine has {there}")
+    return torch.device("cuda", index)
+
+
+def choose_precision(device: torch.device, name: str = "auto") -> str:
+    """Find a number format: "auto" is bf16 where the hardware multiplies it faster, else fp32.
+
+    That is a CUDA GPU from compute capability 8.0 (Ampere), and a CPU with AMX tiles. A CPU with
+    only AVX512-BF16 was measured to be no faster than with fp32.
+
+    Raises:
+        UsageError: the name is unknown, or the device computes nothing useful in it.
+    """
+    if name == "auto":
+        if device.type == "cuda":
+            major, _ = torch.cuda.get_device_capability(device)
+            return "bf16" if major >= 8 else "fp32"
+        return "bf16" if device.type == "cpu" and "amx_bf16" in _cpu_flags() else "fp32"
+    if name not in DTYPES:
+        raise UsageError(f"no precision '{name}'; use auto, {', '.join(DTYPES)}")
+    if name == "fp16" and device.type == "cpu":
+        raise UsageError("precision 'fp16' needs a GPU; type --precision bf16 or --precision fp32")
+    if name == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise UsageError(f"{device} has no bf16; type --precision fp16 or --precision fp32")
+    return name
+
+
+def cores() -> int:
+    """How many processor cores this process may use (affinity, not the machine's total)."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        return os.cpu_count() or 1
+
+
+@cache
+def _cpu_flags() -> frozenset[str]:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:  # not Linux: AMX stays unused
+        return frozenset()
+    match = re.search(r"^flags\s*:(.*)$", text, re.MULTILINE)
+    return frozenset(match[1].split()) if match else frozenset()
