@@ -1,0 +1,32 @@
+"""Dropout that can stay on at test time: the only noise z that pix2pix has."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class NoisyDropout(nn.Dropout):
+    """Dropout that is on in training, and in eval mode too while `noise` is true.
+
+    Isola et al. 2017, section 3.2.1: "we provide noise only in the form of dropout, applied on
+    several layers of our generator at both training and test time". Off by default, because the
+    same photograph must give the same colours; `set_noise` turns it on.
+    """
+
+    noise: bool = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.p, training=self.training or self.noise)
+
+
+def set_noise(network: nn.Module, enabled: bool) -> int:
+    """Turn dropout as noise z at test time on or off; `torch.manual_seed` picks the draw.
+
+    Returns:
+        How many dropout layers were switched: 0 means the network has no noise to offer.
+    """
+    layers = [module for module in network.modules() if isinstance(module, NoisyDropout)]
+    for layer in layers:
+        layer.noise = enabled
+    return len(layers)
