@@ -1,0 +1,86 @@
+"""A small map stretched over a large picture by cubic convolution, any rows of it on demand.
+
+Catmull-Rom (Keys 1981, a = -1/2): it passes through the map's values and reproduces straight slopes
+exactly, which OpenCV's cubic (a = -3/4) does not. Sample i of n lies at (i + 1/2) / n of the
+extent, in the map as in the picture; outside, the border value goes on. Every row is computed by
+itself, from the same numbers in the same order: strips cannot show seams.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+class Upsampler:
+    """Channels of a small map at the size of a picture, by rows.
+
+    Args:
+        small: (h, w, C) float32.
+        size: (H, W) of the picture. An axis along which the map is the larger one is averaged.
+    """
+
+    def __init__(self, small: Floats, size: tuple[int, int]) -> None:
+        height, width = size
+        h, w, channels = small.shape
+        if h > height or w > width:
+            h, w = min(h, height), min(w, width)
+            averaged = cv2.resize(small, (w, h), interpolation=cv2.INTER_AREA)
+            small = np.asarray(averaged, np.float32).reshape(h, w, channels)
+        self.size = size
+        self.channels = channels
+        # Columns first: each channel becomes rows (W, h), then turns back into planes (h, W).
+        columns = _Cubic(np.ascontiguousarray(small.transpose(1, 2, 0)).reshape(w, -1), width)
+        wide = columns.rows(0, width, np.empty((width, channels * h), np.float32))
+        planes = wide.reshape(width, channels, h).transpose(2, 1, 0)
+        self._rows = _Cubic(np.ascontiguousarray(planes).reshape(h, -1), height)
+
+    def rows(self, top: int, bottom: int, out: Floats | None = None) -> Floats:
+        """Rows top .. bottom of the picture: (bottom - top, C, W) float32."""
+        if out is None:
+            out = np.empty((bottom - top, self.channels, self.size[1]), np.float32)
+        self._rows.rows(top, bottom, out.reshape(bottom - top, -1))
+        return out
+
+
+class _Cubic:
+    """Rows of (n, M) interpolated to `count` rows."""
+
+    def __init__(self, source: Floats, count: int) -> None:
+        self._source = source
+        n = len(source)
+        self._same = n == count
+        position = (np.arange(count) + 0.5) * (n / count) - 0.5
+        self._cell = np.floor(position).astype(np.int64)
+        self._t = (position - self._cell).astype(np.float32)[:, None]
+
+    def rows(self, top: int, bottom: int, out: Floats) -> Floats:
+        """Rows top .. bottom, written to out."""
+        if self._same:
+            out[:] = self._source[top:bottom]
+            return out
+        row = top
+        while row < bottom:
+            cell = self._cell[row]
+            end = min(int(np.searchsorted(self._cell, cell, side="right")), bottom)
+            self._interval(int(cell), self._t[row:end], out[row - top : end - top])
+            row = end
+        return out
+
+    def _interval(self, cell: int, t: Floats, out: Floats) -> None:
+        # Between rows p1 and p2: p1 + t (c1 + t (c2 + t c3)) of Keys' cubic.
+        last = len(self._source) - 1
+        p0, p1, p2, p3 = (self._source[min(max(cell + i, 0), last)] for i in (-1, 0, 1, 2))
+        half = np.float32(0.5)
+        c1 = (p2 - p0) * half
+        c3 = (p1 - p2) * np.float32(1.5) + (p3 - p0) * half
+        c2 = p2 - p1 - c1 - c3
+        np.multiply(t, c3, out=out)
+        out += c2
+        out *= t
+        out += c1
+        out *= t
+        out += p1
