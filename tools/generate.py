@@ -13,6 +13,7 @@ import ast
 import dataclasses
 import inspect
 import json
+import math
 import os
 import re
 import subprocess
@@ -83,32 +84,34 @@ def cli_page() -> str:
         [*command, "--name", "recolor", "--title", "Command line"],
         cwd=ROOT, env=quiet, capture_output=True, text=True, encoding="utf-8", check=True,
     )  # fmt: skip
-    return made.stdout.replace("```console\n$ ", "```text\n")
+    text = made.stdout.replace("```console\n$ ", "```text\n")
+    return re.sub(r"\[/?(bold|dim|italic|cyan|green|yellow)?\]", "", text)  # Rich's markup
 
 
 def recipes_page() -> str:
     """Every recipe by what it changes, and every field with its default."""
     recipes = import_module("recolor_cli.recipes")
-    base = recipes.Recipe()
+    defaults = {field.name: default(field) for field in dataclasses.fields(recipes.Recipe)}
     rows = []
     for name, recipe in recipes.RECIPES.items():
         changed = {
             field.name: value
             for field in dataclasses.fields(recipe)
-            if (value := getattr(recipe, field.name)) != getattr(base, field.name)
+            if (value := getattr(recipe, field.name)) != defaults[field.name]
         }
         sets = ", ".join(f"`{key}={show(value)}`" for key, value in changed.items())
         rows.append((f"`{name}`", sets or "the defaults below"))
+    notes = comments(recipes.Recipe)
     fields = [
-        (f"`{field.name}`", f"`{show(getattr(base, field.name))}`", about)
-        for field, about in zip(dataclasses.fields(base), comments(type(base)), strict=True)
+        (f"`{f.name}`", show_default(defaults[f.name]), choices(f), notes[f.name])
+        for f in dataclasses.fields(recipes.Recipe)
     ]
     return (
         "# Recipes\n\nA recipe is a value: `recolor_cli/recipes.py` has them all. "
         "`recolor recipes NAME` prints one in full; `--set FIELD=VALUE` changes a field for one "
         "run.\n\n"
         f"{table(('recipe', 'what it sets'), rows)}\n## Fields\n\n"
-        f"{table(('field', 'default', 'meaning'), fields)}"
+        f"{table(('field', 'default', 'values', 'meaning'), fields)}"
     )
 
 
@@ -235,6 +238,11 @@ def show(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
 
 
+def show_default(value: object) -> str:
+    """A default in a table cell."""
+    return "none" if value in ("", None) else f"`{show(value)}`"
+
+
 def show_cell(value: object) -> str:
     """A value of weights.json in a table cell: text as it is, everything else as code."""
     if value is None:
@@ -250,19 +258,30 @@ def first_sentence(thing: object) -> str:
     return re.split(r"(?<=[.])\s", " ".join(lines))[0]
 
 
-def comments(kind: type) -> list[str]:
-    """What is written beside each field of a dataclass: the comment on its line, or just above."""
-    lines = inspect.getsource(kind).splitlines()
-    found = []
-    for field in dataclasses.fields(kind):
-        at = next(n for n, line in enumerate(lines) if re.match(rf"\s+{field.name}\s*:", line))
-        _, _, beside = lines[at].partition("  # ")
-        above: list[str] = []
-        while not beside and lines[at - 1].strip().startswith("#"):
-            at -= 1
-            above.insert(0, lines[at].strip().lstrip("# "))
-        found.append(beside.strip() or " ".join(above))
+def comments(kind: type) -> dict[str, str]:
+    """The comment beside each field of a dataclass."""
+    found: dict[str, str] = {}
+    for line in inspect.getsource(kind).splitlines():
+        if match := re.match(r"\s+(\w+)\s*:\s[^#]*(?:#\s*(.*))?$", line):
+            found.setdefault(match[1], match[2] or "")
     return found
+
+
+def default(field: dataclasses.Field[object]) -> object:
+    """The default of a field, made by its factory where it has one."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def choices(field: dataclasses.Field[object]) -> str:
+    """What a field of a recipe may be: one of some names, or a range."""
+    if names := field.metadata.get("of"):
+        return ", ".join(f"`{name}`" for name in names)
+    low, high = field.metadata.get("low", -math.inf), field.metadata.get("high", math.inf)
+    if math.isinf(low) and math.isinf(high):
+        return ""
+    return f"at least {low:g}" if math.isinf(high) else f"{low:g} to {high:g}"
 
 
 PAGES: dict[str, Callable[[], str]] = {
