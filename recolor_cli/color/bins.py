@@ -80,8 +80,8 @@ def soft_cross_entropy(logits: Tensor, index: Tensor, weight: Tensor, rebalance:
         index: (B, H, W, N) bin numbers. weight: (B, H, W, N), sums to 1 over N.
         rebalance: (K,) class weights; a pixel counts with that of its nearest bin.
     """
-    z = logits.permute(0, 2, 3, 1).float()
-    pixel_loss = z.logsumexp(-1) - (z.gather(-1, index) * weight).sum(-1)
+    log_p = torch.log_softmax(logits.permute(0, 2, 3, 1).float(), dim=-1)
+    pixel_loss = -(log_p.gather(-1, index) * weight).sum(-1)
     return (pixel_loss * rebalance[index[..., 0]]).mean()
 
 
