@@ -40,7 +40,7 @@ def keep_init(network: nn.Module) -> None:
 
 
 INITIALIZERS: dict[str, Callable[[nn.Module], None]] = {
-    "own": keep_init,
+    "default": keep_init,
     "normal": normal_init,
     "xavier": xavier_init,
 }
