@@ -98,9 +98,10 @@ def recipes_page() -> str:
             field.name: value
             for field in dataclasses.fields(recipe)
             if (value := getattr(recipe, field.name)) != defaults[field.name]
+            and field.name not in ("title", "paper")
         }
         sets = ", ".join(f"`{key}={show(value)}`" for key, value in changed.items())
-        rows.append((f"`{name}`", sets or "the defaults below"))
+        rows.append((f"`{name}`", recipe.paper, recipe.title, sets or "the defaults below"))
     notes = comments(recipes.Recipe)
     fields = [
         (f"`{f.name}`", show_default(defaults[f.name]), choices(f), notes[f.name])
@@ -110,7 +111,7 @@ def recipes_page() -> str:
         "# Recipes\n\nA recipe is a value: `recolor_cli/recipes.py` has them all. "
         "`recolor recipes NAME` prints one in full; `--set FIELD=VALUE` changes a field for one "
         "run.\n\n"
-        f"{table(('recipe', 'what it sets'), rows)}\n## Fields\n\n"
+        f"{table(('recipe', 'paper', 'what it is', 'what it sets'), rows)}\n## Fields\n\n"
         f"{table(('field', 'default', 'values', 'meaning'), fields)}"
     )
 
