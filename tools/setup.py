@@ -26,7 +26,7 @@ LAST_LINES = 15  # of what pip said, when it fails
 EXTRAS = {"run": "", "test": "[test]", "docs": "[test,docs]"}
 # Later purposes contain the earlier ones.
 CONTAINED_IN = {"run": ("run", "test", "docs"), "test": ("test", "docs"), "docs": ("docs",)}
-DOWNLOADS_MB = {"run": 180, "test": 330, "docs": 345}  # everything except torch
+DOWNLOADS_MB = {"run": 160, "test": 120, "docs": 15}  # what each adds, torch not counted
 
 
 def main(arguments: list[str]) -> int:
@@ -100,16 +100,21 @@ def read(path: Path) -> str:
 
 def announce(purpose: str, *, first: bool) -> None:
     """Say what is about to be downloaded, before the long silence."""
+    have = [name for name in EXTRAS if any(stamp(n).exists() for n in CONTAINED_IN[name])]
+    needed = list(EXTRAS)[: list(EXTRAS).index(purpose) + 1]
+    megabytes = sum(DOWNLOADS_MB[name] for name in needed if name not in have)
     if first:
         say("first run; making .venv and downloading, once:")
+    elif megabytes:
+        say(f"downloading, once, what '{purpose}' needs besides:")
     else:
-        say("the requirements are new or have changed; downloading what is missing of:")
-    if sys.platform == "linux":
-        say("  torch             about 200 MB, or 3 GB where pip picks the build for NVIDIA cards")
-    else:
-        say("  torch             100 to 200 MB")
-    say(f"  everything else   about {DOWNLOADS_MB[purpose]} MB")
-    say("the network's weights are part of this repository; this takes minutes, not seconds")
+        say("the requirements have changed; downloading what is new")
+    if "run" not in have:
+        here = "about 200 MB, or 3 GB where pip picks the build for NVIDIA cards"
+        say(f"  torch             {here if sys.platform == 'linux' else 'about 100 to 200 MB'}")
+    if megabytes:
+        say(f"  packages          about {megabytes} MB")
+    say("weights come with this repository; this takes minutes, not seconds")
 
 
 if __name__ == "__main__":
