@@ -3,7 +3,8 @@
 The reports are cited as in docs/papers.md: 000 Borella, 001 Canderle et al., 002 Barusco and
 Rampon, 003 Wahba et al., 004 Roshana et al. Discriminator losses return their real and their fake
 part apart, because the reports plot them apart; halving the sum (003, equation 4) is the caller's.
-Verdicts are whatever a discriminator returns: (B, 1, h, w) for patches, (B, 1) for pictures.
+Verdicts are whatever a discriminator returns: (B, 1, h, w) for patches, (B, 1) for pictures. Every
+loss is computed in float32, whatever the networks' precision.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ def l1(output: Tensor, target: Tensor) -> Tensor:
     The mean, not 003's sum: with a lambda of 100 only the mean balances the other terms, and it is
     what pix2pix computes. The weight (100; 0.005 in 000; 1 in 001) is the recipe's.
     """
-    return F.l1_loss(output, target)
+    return F.l1_loss(output.float(), target.float())
 
 
 def huber(output: Tensor, target: Tensor, delta: float = 1.0) -> Tensor:
     """Quadratic below `delta`, linear above, mean over elements (Huber 1964)."""
-    return F.huber_loss(output, target, delta=delta)
+    return F.huber_loss(output.float(), target.float(), delta=delta)
 
 
 # --- Adversaries: discriminator -> (real part, fake part), generator -> scalar ---
@@ -46,14 +47,14 @@ def bce_discriminator(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     Also the "cross entropy" of 002 equation 8: with one logit a patch its softmax is a sigmoid.
     """
     return (
-        F.binary_cross_entropy_with_logits(real, torch.ones_like(real)),
-        F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake)),
+        F.softplus(-real.float()).mean(),
+        F.softplus(fake.float()).mean(),
     )
 
 
 def bce_generator(fake: Tensor) -> Tensor:
     """-log D(fake) from logits: the non-saturating form (000 section V.C, 003 equation 3)."""
-    return F.binary_cross_entropy_with_logits(fake, torch.ones_like(fake))
+    return F.softplus(-fake.float()).mean()
 
 
 def probability_bce_discriminator(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:

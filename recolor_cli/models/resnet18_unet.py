@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from recolor_cli.models.heads import space_of
 from recolor_cli.models.layers import PixelShuffleUp
+from recolor_cli.models.sizes import check_tensors
 
 WIDTHS = (64, 64, 128, 256, 512)  # at strides 2, 4, 8, 16, 32
 
@@ -122,10 +123,8 @@ class ResNet18Backbone(nn.Module):
         if "conv1.weight" in state and stem.shape[1] != 3:
             summed = state["conv1.weight"].sum(1, keepdim=True)
             state["conv1.weight"] = summed.expand(-1, stem.shape[1], -1, -1) / stem.shape[1]
-        try:
-            self.load_state_dict(state)
-        except RuntimeError as error:
-            raise ValueError(f"not a resnet18 state dict: {error}") from error
+        check_tensors(self, state, "resnet18")
+        self.load_state_dict(state)
 
 
 class UpStep(nn.Module):

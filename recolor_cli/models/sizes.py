@@ -1,9 +1,11 @@
-"""How networks treat picture borders: centre crops, mirrored margins, sizes that must divide."""
+"""What must fit: picture borders, sizes that must divide, tensors that a network is given."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def center_crop(x: Tensor, height: int, width: int) -> Tensor:
@@ -33,3 +35,21 @@ def check_multiple(x: Tensor, stride: int) -> None:
     height, width = x.shape[-2:]
     if height % stride or width % stride or not height or not width:
         raise ValueError(f"height and width must be multiples of {stride}, got {height} x {width}")
+
+
+def check_tensors(network: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
+    """Raise ValueError unless `tensors` has every tensor of the network, in the same shape.
+
+    Args:
+        network: stays as it is.
+        tensors: by the network's own names; batch norm's counters may be missing.
+        name: of the published network, for the error.
+    """
+    for key, own in network.state_dict().items():
+        if key not in tensors:
+            if key.endswith("num_batches_tracked"):  # unknown to files older than torch 0.4.1
+                continue
+            raise ValueError(f"not a {name} state dict: '{key}' is missing")
+        if tensors[key].shape != own.shape:
+            found, wanted = tuple(tensors[key].shape), tuple(own.shape)
+            raise ValueError(f"not a {name} state dict: '{key}' is {found}, not {wanted}")

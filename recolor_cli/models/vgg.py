@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recolor_cli.models.sizes import check_tensors
+
 # Simonyan and Zisserman 2015, table 1, configuration E: name -> (inputs, outputs), to conv3_1.
 _CONVS = {
     "conv1_1": (3, 64),
@@ -71,10 +73,7 @@ class VGGFeatures(nn.Module):
         }
         for ours, theirs in names.items():
             for part in ("weight", "bias"):
-                if f"{theirs}.{part}" not in tensors:
-                    raise ValueError(f"not a vgg19 state dict: '{theirs}.{part}' is missing")
-                state[f"convs.{ours}.{part}"] = tensors[f"{theirs}.{part}"].float()
-        try:
-            self.load_state_dict(state)
-        except RuntimeError as error:
-            raise ValueError(f"not a vgg19 state dict: {error}") from error
+                if f"{theirs}.{part}" in tensors:
+                    state[f"convs.{ours}.{part}"] = tensors[f"{theirs}.{part}"].float()
+        check_tensors(self, state, "vgg19")
+        self.load_state_dict(state)
