@@ -63,7 +63,7 @@ def probability_bce_discriminator(real: Tensor, fake: Tensor) -> tuple[Tensor, T
     Saturates where the logits' form does not; 000 reports that it mostly diverged.
     """
     _check_probabilities(real, fake)
-    return _minus_log(real), _minus_log(1 - fake)
+    return _minus_log(real), _minus_log(1 - fake.float())
 
 
 def probability_bce_generator(fake: Tensor) -> Tensor:
