@@ -7,6 +7,7 @@ targets exist is tested. Anything else has a language that promises no running.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -114,6 +115,36 @@ def test_links_lead_to_files(page: str) -> None:
     targets = [link for link in LINK.findall(text) if "://" not in link]
     missing = [link for link in targets if not (ROOT / page).parent.joinpath(link).exists()]
     assert not missing
+
+
+def shown_commands() -> list[tuple[str, str]]:
+    """(page, `recolor ...`) for every command that a page shows without running it here."""
+    found = []
+    for path in sorted(ROOT.glob("docs/**/*.md")):
+        page = path.relative_to(ROOT).as_posix()
+        for language, text in blocks(page):
+            if language == "console":
+                joined = text.replace("\\\n", " ")
+                found += [(page, match) for match in re.findall(r"\brecolor [a-z].*", joined)]
+    for path in sorted(ROOT.glob("docs/**/*.ipynb")):
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            found += [
+                (path.name, line[1:]) for line in cell["source"] if line.startswith("!recolor")
+            ]
+    return found
+
+
+@pytest.mark.parametrize(("page", "command"), shown_commands())
+def test_shown_commands_and_options_exist(page: str, command: str) -> None:
+    reference = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    words = command.partition("  #")[0].split()
+    name = " ".join(words[:3] if words[1] in ("models", "data") else words[:2])
+    match = re.search(rf"^##+ `{re.escape(name)}`$(.*?)(?=^##+ |\Z)", reference, re.M | re.S)
+    assert match, f"{page} shows {name!r}, which is no command"
+    for option in (word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)):
+        assert re.search(rf"^\* .*`.*(?<![\w-]){option}(?![\w-])", match[1], re.M), (
+            f"{page}: {option}"
+        )
 
 
 def test_readme_stays_a_page() -> None:
