@@ -40,6 +40,10 @@ def _gray(luminance: Tensor) -> Tensor:
     return luminance_to_gray(luminance) * 2 - 1
 
 
+def _gray_rgb(luminance: Tensor) -> Tensor:
+    return luminance_to_gray(luminance).expand(-1, 3, -1, -1)
+
+
 def _rgb_to_ab(rgb: Tensor, luminance: Tensor) -> Tensor:  # noqa: ARG001  the photo's own L is merged later
     return rgb_to_lab((rgb.clamp(-1, 1) + 1) / 2)[:, 1:]
 
@@ -61,6 +65,27 @@ SPACES: dict[str, Space] = {
     ),
     # sRGB grey -1..1 in (what ImageNet encoders know); logits over ab bins out.
     "lab-bins": Space(output="bins", encode=_gray, decode=None, target=None),
+    # (L - 50) / 100 in; ab / 110 out: the networks of Zhang et al.
+    "zhang": Space(
+        output="ab",
+        encode=lambda luminance: (luminance - 50) / 100,
+        decode=lambda output, luminance: output * 110,  # noqa: ARG005
+        target=lambda lab: lab[:, 1:] / 110,
+    ),
+    # sRGB grey 0..1 in, three equal channels; ab out, not scaled: DDColor.
+    "gray01-ab": Space(
+        output="ab",
+        encode=_gray_rgb,
+        decode=lambda output, luminance: output,  # noqa: ARG005
+        target=lambda lab: lab[:, 1:],
+    ),
+    # sRGB grey 0..1 in, three equal channels; sRGB 0..1 out: DeOldify.
+    "rgb01": Space(
+        output="rgb",
+        encode=_gray_rgb,
+        decode=lambda output, luminance: rgb_to_lab(output.clamp(0, 1))[:, 1:],  # noqa: ARG005
+        target=lab_to_rgb,
+    ),
     # sRGB grey -1..1 in; ab / 110 out: an ImageNet encoder that regresses.
     "gray-ab": Space(
         output="ab",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +128,8 @@ def _find_on_hub(
     location, _, revision = address.removeprefix("hf://").partition("@")
     parts = location.split("/")
     repo_id, file = "/".join(parts[:2]), "/".join(parts[2:])
-    if not is_repo_id(repo_id) or not is_safe_file(file):
+    sound = re.fullmatch(r"[\w][\w./-]{0,120}", revision or "main") and ".." not in revision
+    if not is_repo_id(repo_id) or not is_safe_file(file) or not sound:
         raise WeightsError(
             f"'{address}' is no address of weights; it must look like "
             "'hf://owner/repo/model.safetensors@revision'"
