@@ -53,9 +53,9 @@ pictures: ## the picture that README opens with, by the default weights
 	@$(PYTHON) tools/setup.py run
 	$(BIN)/python tools/make_pictures.py
 
-bench: ## how fast it is on this machine
+bench: ## recolor colorize beside what decoding, encoding and the network alone would take
 	@$(PYTHON) tools/setup.py test
-	$(BIN)/python -m benchmarks
+	$(BIN)/python benchmarks/colorize.py
 
 wheel: ## dist/*.whl
 	@$(PYTHON) tools/setup.py test

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import html
 import inspect
 import json
 import math
@@ -85,7 +86,7 @@ def cli_page() -> str:
         cwd=ROOT, env=quiet, capture_output=True, text=True, encoding="utf-8", check=True,
     )  # fmt: skip
     text = made.stdout.replace("```console\n$ ", "```text\n")
-    return re.sub(r"\[/?(bold|dim|italic|cyan|green|yellow)?\]", "", text)  # Rich's markup
+    return html.unescape(re.sub(r"\[/?(bold|dim|italic)?\]", "", text))  # Rich's markup
 
 
 def recipes_page() -> str:
@@ -144,18 +145,13 @@ def weights_table() -> str:
     manifest = json.loads(read(ROOT / "weights.json"))
     rows = []
     for name, entry in manifest["weights"].items():
-        label = f"**`{name}`** (default)" if name == manifest["default"] else f"`{name}`"
-        home = "in the package" if entry["source"] == "package" else "downloaded"
-        size = f"{entry['bytes'] / 1e6:.0f} MB, {home}"
-        rows.append((label, size, entry["license"], show_cell(entry["trained_on"]),
-                     metrics_cell(entry.get("metrics") or {})))  # fmt: skip
-    return table(("weights", "size", "licence", "trained on", "measured"), rows)
-
-
-def metrics_cell(metrics: dict[str, object]) -> str:
-    """Measured numbers in one table cell."""
-    numbers = (f"{key} {value:.4g}" for key, value in metrics.items() if isinstance(value, float))
-    return ", ".join(numbers) or "-"
+        label = f"**`{name}`**, the default" if name == manifest["default"] else f"`{name}`"
+        home = "in the package" if entry["source"] == "package" else "downloaded when asked for"
+        size = f"{entry['bytes'] / 1e6:.0f} MB, " if entry["bytes"] else ""
+        measured = ", ".join(f"{key} {value:g}" for key, value in entry["metrics"].items())
+        millions = f"{entry['parameters'] / 1e6:.1f} M"
+        rows.append((label, millions, size + home, entry["license"], measured or "not yet"))
+    return table(("weights", "parameters", "file", "licence", "measured by us"), rows)
 
 
 def short_map() -> str:
