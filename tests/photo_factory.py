@@ -420,7 +420,7 @@ BROKEN: dict[str, tuple[Builder, str]] = {
     "moving.webp": (lambda: animated("WEBP"), "animated"),
     "moving.png": (lambda: animated("PNG"), "animated"),
     "float.tif": (lambda: _cv2_tiff(gray_pixels().astype(np.float32) / 255), "float"),
-    "deep.tif": (lambda: _cv2_tiff(gray_pixels().astype(np.int32) * 1000), "32-bit"),
+    "deep.tif": (lambda: _cv2_tiff(gray_pixels().astype(np.int32) * 1000), "signed numbers"),
     "page.pdf.jpg": (lambda: b"%PDF-1.7\n" + b"0" * 400, "pdf"),
     "twelve-bit.jpg": (lambda: _twelve_bit(jpeg()), "12-bit"),
 }

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
+import platform
 import re
+import time
 from pathlib import Path
 
 from recolor_cli.errors import OutputError
 
 PREFIX = ".recolor-"
-_TEMPORARY = re.compile(r"\.recolor-(\d+)-[0-9a-f]{16}\.part")
+_TEMPORARY = re.compile(r"\.recolor-([0-9a-f]{8})-(\d+)-[0-9a-f]{16}\.part")
+_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+_DAY_S = 86_400
+_in_work: set[str] = set()
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space and run again to go on",
     errno.EDQUOT: "the disk quota is used up; free some space and run again to go on",
@@ -36,9 +42,10 @@ def write_atomic(path: str | Path, data: bytes) -> None:
     """
     path = Path(path)
     # A short random name: the target's own may already be as long as the disk allows.
-    temporary = path.parent / f"{PREFIX}{os.getpid()}-{os.urandom(8).hex()}.part"
+    temporary = path.parent / f"{PREFIX}{_HOST}-{os.getpid()}-{os.urandom(8).hex()}.part"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _in_work.add(temporary.name)
         try:
             with temporary.open("xb") as file:
                 file.write(data)
@@ -49,6 +56,8 @@ def write_atomic(path: str | Path, data: bytes) -> None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
+        finally:
+            _in_work.discard(temporary.name)
         _sync_folder(path.parent)
     except OSError as error:
         raise output_error(path, error) from error
@@ -66,8 +75,8 @@ def output_error(path: str | Path, error: OSError) -> OutputError:
 def remove_stale(folder: str | Path) -> list[Path]:
     """Remove what runs that were killed left half-written in `folder` itself (not below it).
 
-    A file is taken only if its name is one that `write_atomic` makes and the process in that
-    name is gone from this machine.
+    A file is taken only if its name is one that `write_atomic` makes, and the process in that
+    name is gone from this machine or, on a disk shared by machines, the file is a day old.
 
     Returns:
         The removed paths, sorted.
@@ -94,19 +103,24 @@ def _is_stale(entry: os.DirEntry[str]) -> bool:
     match = _TEMPORARY.fullmatch(entry.name)
     if not match or not entry.is_file(follow_symlinks=False):
         return False
-    return not _is_alive(int(match[1]))
+    if match[1] == _HOST and not _is_writing(int(match[2]), entry.name):
+        return True
+    return time.time() - entry.stat(follow_symlinks=False).st_mtime > _DAY_S
 
 
-def _is_alive(process: int) -> bool:
-    if os.name == "nt":  # there os.kill(pid, 0) would end the process; leave its file alone
+def _is_writing(process: int, name: str) -> bool:
+    # In a container every run may have the same number: our own files are known by name.
+    if process == os.getpid():
+        return name in _in_work
+    if os.name == "nt":  # there os.kill(pid, 0) would end the process
         return True
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
-    except (PermissionError, OverflowError):
+    except PermissionError:
         return True
-    return process != os.getpid() or True
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

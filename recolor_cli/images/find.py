@@ -138,12 +138,8 @@ def _take(path: Path, relative: PurePath, findings: Findings, seen: set[object])
 
 
 def _identity(path: Path) -> object:
-    """Tell one real file from another; a broken link is known by its own name."""
-    try:
+    """Tell one real file or folder from another; hard links stay apart, as two files."""
+    if path.is_dir():
         status = path.stat()
-    except OSError:
-        return os.path.abspath(path)
-    # Hard links are different files to their owner: each gets its own result.
-    if path.is_symlink() or status.st_nlink == 1 or path.is_dir():
         return (status.st_dev, status.st_ino)
-    return path.resolve()
+    return os.path.realpath(path)

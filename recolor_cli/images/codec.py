@@ -1,0 +1,178 @@
+"""How pixels are unpacked and packed: OpenCV for speed and 16 bits, Pillow for the odd kinds."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+from PIL import Image, ImageCms
+
+from recolor_cli.errors import PhotoError
+from recolor_cli.images import icc
+from recolor_cli.images.photo import Frame, Pixels
+
+# What OpenCV logs about a damaged file is no more than "cannot read"; the error we raise says it.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+_OPENCV_LIMIT = int(os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS") or 1 << 30)
+_OPENCV_SIDE = 1 << 20
+_pillow_limit = threading.Lock()
+
+
+def decode(data: bytes, flags: int, what: str) -> Pixels:
+    """Unpack with OpenCV: (H, W), BGR or BGRA, unturned.
+
+    Raises:
+        PhotoError: The picture data of this `what` is damaged.
+    """
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise damaged(what)
+    return pixels
+
+
+def damaged(what: str) -> PhotoError:
+    """Make the error for picture data that no decoder accepts."""
+    return PhotoError(f"damaged: the picture in this {what} cannot be decoded; copy it again")
+
+
+def frame_of(pixels: Pixels, *, gray: bool = False) -> Frame:
+    """Split what OpenCV unpacked into RGB (or grey, if all channels are known equal) and alpha."""
+    if pixels.ndim == 2:
+        return Frame(pixels)
+    alpha = np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] == 4 else None
+    if gray:
+        return Frame(np.ascontiguousarray(pixels[..., 0]), alpha)
+    code = cv2.COLOR_BGR2RGB if alpha is None else cv2.COLOR_BGRA2RGB
+    return Frame(cv2.cvtColor(pixels, code), alpha)
+
+
+def check_size(width: int, height: int, max_pixels: int, count: int = 1) -> None:
+    """Refuse a picture that would need more memory than the user allowed, before unpacking it.
+
+    Raises:
+        PhotoError: Too many pixels.
+    """
+    total = width * height * count
+    if total > max_pixels:
+        pages = f" on {count} pages" if count > 1 else ""
+        raise PhotoError(
+            f"{width} x {height} pixels{pages} are {total / 1e6:.0f} megapixels, the limit is "
+            f"{max_pixels / 1e6:.0f}; raise it with --max-pixels {total}"
+        )
+    if width * height > _OPENCV_LIMIT or max(width, height) > _OPENCV_SIDE:
+        raise PhotoError(
+            f"{width} x {height} pixels are more than opencv unpacks; cut the picture in parts"
+        )
+
+
+@contextmanager
+def open_pillow(data: bytes, pillow_format: str) -> Iterator[Image.Image]:
+    """Open with Pillow, this format and no other, under recolor's own limit on size.
+
+    Raises:
+        PhotoError: Pillow cannot read it, now or while the caller works with it.
+    """
+    what = pillow_format.lower()
+    try:
+        with _no_limit():
+            image = Image.open(io.BytesIO(data), formats=[pillow_format])
+        with image:
+            yield image
+    except PhotoError:
+        raise
+    except (OSError, EOFError, ValueError, SyntaxError, TypeError, LookupError, OverflowError,
+            ArithmeticError, AttributeError, RuntimeError, AssertionError,
+            Image.DecompressionBombError) as error:  # fmt: skip
+        if isinstance(error, OSError) and "truncated" in str(error).lower():
+            raise PhotoError(
+                f"truncated: the {what} ends before its picture does; copy it again from its source"
+            ) from error
+        raise damaged(what) from error
+
+
+@contextmanager
+def _no_limit() -> Iterator[None]:
+    """Lift Pillow's own limit while a header is read; `check_size` holds ours right after."""
+    with _pillow_limit:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def frame_from_pillow(image: Image.Image, profile: bytes | None, warnings: list[str]) -> Frame:
+    """Unpack a picture of 8 bits or fewer that Pillow has open, whatever its mode."""
+    image.load()
+    mode = image.mode
+    if mode == "CMYK":
+        return Frame(_cmyk_to_rgb(image, profile, warnings))
+    if mode == "1":
+        return Frame(np.asarray(image.convert("L")))
+    if mode == "PA" or (mode in ("P", "L", "RGB") and "transparency" in image.info):
+        image = image.convert("RGBA" if mode != "L" else "LA")
+    elif mode == "La":
+        image = image.convert("LA")
+    elif mode == "RGBa":
+        image = image.convert("RGBA")
+    elif mode not in ("L", "LA", "RGB", "RGBA"):
+        if mode not in ("P", "RGBX", "YCbCr", "HSV"):
+            raise PhotoError(f"pixels of kind {mode!r} are not supported; convert it to rgb")
+        image = image.convert("RGB")
+    pixels = np.asarray(image)
+    if image.mode == "LA":
+        return Frame(np.ascontiguousarray(pixels[..., 0]), np.ascontiguousarray(pixels[..., 1]))
+    if image.mode == "RGBA":
+        return Frame(np.ascontiguousarray(pixels[..., :3]), np.ascontiguousarray(pixels[..., 3]))
+    return Frame(pixels)
+
+
+def _cmyk_to_rgb(image: Image.Image, profile: bytes | None, warnings: list[str]) -> Pixels:
+    """Convert ink to sRGB through the photo's own profile, or plainly where it has none."""
+    if profile and icc.color_space(profile) == "cmyk":
+        try:
+            converted = ImageCms.profileToProfile(
+                image, io.BytesIO(profile), io.BytesIO(icc.srgb()), outputMode="RGB"
+            )
+        except (ImageCms.PyCMSError, OSError):
+            warnings.append("the cmyk profile is damaged; converted without it")
+        else:
+            assert converted is not None
+            return np.asarray(converted)
+    return np.asarray(image.convert("RGB"))
+
+
+def encode(suffix: str, frame: Frame, options: list[int]) -> bytes:
+    """Pack with OpenCV.
+
+    Raises:
+        PhotoError: The format cannot hold such a picture.
+    """
+    try:
+        done, data = cv2.imencode(suffix, _for_opencv(frame), options)
+    except cv2.error:
+        done = False
+    if not done:
+        height, width = frame.pixels.shape[:2]
+        raise PhotoError(f"{width} x {height} pixels do not fit into {suffix[1:]}; use --format png")
+    return bytes(memoryview(data))
+
+
+def _for_opencv(frame: Frame) -> Pixels:
+    pixels = np.ascontiguousarray(frame.pixels)
+    if frame.alpha is None:
+        return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    code = cv2.COLOR_GRAY2BGRA if pixels.ndim == 2 else cv2.COLOR_RGB2BGRA
+    joined = cv2.cvtColor(pixels, code)
+    joined[..., 3] = frame.alpha
+    return joined
+

@@ -1,0 +1,304 @@
+"""How a file becomes a `Photo`, or a `PhotoError` that says in one line why it cannot."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from recolor_cli.errors import PhotoError
+from recolor_cli.images import codec, icc, ifd, jp2, jpeg, png, tiff, webp, xmp
+from recolor_cli.images.orientation import orient, unorient
+from recolor_cli.images.photo import Frame, Metadata, Photo, Pixels, Provenance
+from recolor_cli.images.sniff import SNIFF_BYTES, sniff
+
+__all__ = ["MAX_PIXELS", "orient", "read_bytes", "read_photo", "read_provenance", "unorient"]
+
+MAX_PIXELS = 500_000_000
+"""Pixels in one file, all pages together, that are unpacked unless the user says otherwise."""
+
+_REASONS = {
+    errno.ENOENT: "no such file; check the spelling",
+    errno.EACCES: "permission denied; make the file readable",
+    errno.EPERM: "permission denied; make the file readable",
+    errno.EISDIR: "this is a folder, not a file",
+    errno.ELOOP: "a link that leads to itself",
+    errno.EIO: "the disk cannot read it; copy the file from its source again",
+}
+
+
+def read_photo(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
+    """Read a photograph at its full size and depth, with everything it carries.
+
+    Pixels stay as the file stores them, not turned by the orientation (HEIF alone is decoded
+    upright, and then says so). 8 bits stay 8, more than 8 become 16. Palettes, single bits, ink
+    (CMYK) and inverted grey are converted; alpha stays beside the pixels. A profile for RGB is
+    kept and the values under it are not converted.
+
+    Args:
+        source: A path, or a file's content.
+        max_pixels: The largest width x height to unpack, all pages together.
+
+    Raises:
+        PhotoError: The file cannot be read as a photograph; the text is one line.
+    """
+    data = source if isinstance(source, bytes) else read_bytes(source)
+    kind = sniff(data[:SNIFF_BYTES])
+    try:
+        return _with_metadata(_READERS[kind](data, max_pixels))
+    except MemoryError as error:
+        raise PhotoError("not enough memory for this picture; close other programs") from error
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """Read a file whole, after a look at its first bytes.
+
+    Raises:
+        PhotoError: It is not a readable file, or begins like no photograph.
+    """
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise PhotoError(_REASONS[errno.EISDIR])
+        if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
+            raise PhotoError("not a file but a pipe, socket or device")
+        with open(path, "rb") as file:
+            head = file.read(SNIFF_BYTES)
+            sniff(head)
+            return head + file.read()
+    except OSError as error:
+        if error.errno == errno.ENOENT and os.path.islink(path):
+            raise PhotoError("a link to a file that does not exist") from error
+        reason = _REASONS.get(error.errno or 0) or (error.strerror or str(error)).lower()
+        raise PhotoError(reason) from error
+    except ValueError as error:  # a name with a NUL in it
+        raise PhotoError(f"not a file name: {error}") from error
+
+
+def read_provenance(source: str | Path | bytes) -> Provenance | None:
+    """Read what recolor wrote into one of its results; None for every other photograph.
+
+    Only the file's structure is read, no pixels.
+
+    Raises:
+        PhotoError: As `read_photo`.
+    """
+    data = source if isinstance(source, bytes) else read_bytes(source)
+    kind = sniff(data[:SNIFF_BYTES])
+    if kind == "tiff":
+        try:
+            page = ifd.parse(data).pages[0]
+        except ifd.IfdError as error:
+            raise PhotoError(f"truncated or damaged: {error}; copy the tiff again") from None
+        return xmp.read(page[tiff.XMP].value) if tiff.XMP in page else None
+    heads = {"jpeg": jpeg, "png": png, "webp": webp, "jp2": jp2}
+    if kind not in heads:
+        return None  # formats that recolor does not write
+    return xmp.read(heads[kind].read_head(data).metadata.xmp)  # type: ignore[attr-defined]
+
+
+def _with_metadata(photo: Photo) -> Photo:
+    """Add what the EXIF block says: orientation, and the resolution if nothing else does."""
+    exif = photo.metadata.exif
+    if photo.format == "tiff" or not exif:
+        return photo
+    try:
+        tags = ifd.parse(exif).pages[0]
+    except ifd.IfdError:
+        return replace(photo, warnings=(*photo.warnings, "the exif block is damaged; kept as it is"))
+    orientation = photo.orientation
+    if ifd.ORIENTATION in tags and photo.format not in ("heif", "jp2"):
+        numbers = tags[ifd.ORIENTATION].integers
+        orientation = numbers[0] if numbers and 1 <= numbers[0] <= 8 else 1
+    metadata = photo.metadata
+    if metadata.dpi is None:
+        metadata = replace(metadata, dpi=tiff.dpi(tags))
+    return replace(photo, orientation=orientation, metadata=metadata)
+
+
+def _read_jpeg(data: bytes, max_pixels: int) -> Photo:
+    head = jpeg.read_head(data)
+    codec.check_size(head.width, head.height, max_pixels)
+    warnings, metadata = list(head.warnings), head.metadata
+    if head.components == 4:
+        with codec.open_pillow(data, "JPEG") as image:
+            frame = codec.frame_from_pillow(image, metadata.icc, warnings)
+        metadata = replace(metadata, icc=icc.srgb() if metadata.icc else None)
+    else:
+        gray = head.components == 1
+        flags = cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR_RGB
+        frame = Frame(codec.decode(data, flags, "jpeg"))
+    _expect(frame, head.width, head.height, "jpeg")
+    return Photo((frame,), "jpeg", metadata=metadata, warnings=tuple(warnings))
+
+
+def _read_png(data: bytes, max_pixels: int) -> Photo:
+    head = png.read_head(data)
+    codec.check_size(head.width, head.height, max_pixels)
+    frame = codec.frame_of(
+        codec.decode(data, cv2.IMREAD_UNCHANGED, "png"), gray=head.color_type in (0, 4)
+    )
+    _expect(frame, head.width, head.height, "png")
+    if head.color_type == 0 and head.transparent and len(head.transparent) == 2:
+        clear = int.from_bytes(head.transparent, "big")
+        if head.depth < 8:  # the decoder has spread the values over 0..255
+            clear = clear * 255 // ((1 << head.depth) - 1)
+        top = np.iinfo(frame.pixels.dtype).max
+        alpha = np.where(frame.pixels == clear, 0, top).astype(frame.pixels.dtype)
+        frame = replace(frame, alpha=alpha)
+    return Photo(
+        (frame,), "png", metadata=head.metadata, warnings=head.warnings, lossless=True
+    )
+
+
+def _read_webp(data: bytes, max_pixels: int) -> Photo:
+    head = webp.read_head(data)
+    codec.check_size(head.width, head.height, max_pixels)
+    frame = codec.frame_of(codec.decode(data, cv2.IMREAD_UNCHANGED, "webp"))
+    _expect(frame, head.width, head.height, "webp")
+    return Photo((frame,), "webp", metadata=head.metadata, lossless=head.lossless)
+
+
+def _read_jp2(data: bytes, max_pixels: int) -> Photo:
+    head = jp2.read_head(data)
+    codec.check_size(head.width, head.height, max_pixels)
+    if head.components == 2:
+        if head.depth > 8:
+            raise PhotoError("16-bit jpeg 2000 of grey and alpha is not supported; convert to png")
+        with codec.open_pillow(data, "JPEG2000") as image:
+            frame = codec.frame_from_pillow(image, None, [])
+    else:
+        pixels = codec.decode(data, cv2.IMREAD_UNCHANGED, "jpeg 2000 file")
+        frame = codec.frame_of(_spread(pixels, head.depth))
+    _expect(frame, head.width, head.height, "jpeg 2000 file")
+    return Photo(
+        (frame,), "jp2", metadata=head.metadata, warnings=head.warnings, lossless=head.lossless
+    )
+
+
+def _read_simple(data: bytes, max_pixels: int, name: str) -> Photo:
+    """Read BMP or GIF, which carry nothing but a resolution."""
+    with codec.open_pillow(data, name.upper()) as image:
+        codec.check_size(*image.size, max_pixels)
+        if getattr(image, "n_frames", 1) > 1:
+            raise PhotoError(
+                f"animated {name}: recolor colours still pictures; export its frames first"
+            )
+        frame = codec.frame_from_pillow(image, None, [])
+        dpi = image.info.get("dpi")
+    found = (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 else None
+    return Photo((frame,), name, metadata=Metadata(dpi=found), lossless=True)
+
+
+def _read_avif(data: bytes, max_pixels: int) -> Photo:
+    with codec.open_pillow(data, "AVIF") as image:
+        codec.check_size(*image.size, max_pixels)
+        if getattr(image, "n_frames", 1) > 1:
+            raise PhotoError(
+                "animated avif: recolor colours still pictures; export its frames first"
+            )
+        metadata = _pillow_metadata(image.info)
+        size, depth = image.size, _avif_depth(data)
+        # Pillow gives 8 bits only; OpenCV gives all, as the camera wrote them.
+        if depth == 8:
+            frame = codec.frame_from_pillow(image, None, [])
+    if depth > 8:
+        frame = codec.frame_of(_spread(codec.decode(data, cv2.IMREAD_UNCHANGED, "avif"), depth))
+    _expect(frame, *size, "avif")
+    return Photo((frame,), "avif", metadata=metadata)
+
+
+def _avif_depth(data: bytes) -> int:
+    """Read the bits of a sample from the AV1 configuration box (AV1-ISOBMFF 2.3.3)."""
+    match = re.search(rb"av1C(.)(.)(.)", data, re.DOTALL)
+    flags = match[3][0] if match else 0
+    return (12 if flags & 0x20 else 10) if flags & 0x40 else 8
+
+
+def _read_heif(data: bytes, max_pixels: int) -> Photo:
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise PhotoError(
+            "heic needs an optional package; install it with: pip install 'recolor-cli[heif]'"
+        ) from error
+    try:
+        file = pillow_heif.open_heif(data, convert_hdr_to_8bit=False)
+        image = file[file.primary_index]
+        codec.check_size(*image.size, max_pixels)
+        if image.mode == "BGR" or image.mode.startswith("I"):
+            raise PhotoError(f"heic of kind {image.mode!r} is not supported; convert it to png")
+        planes = np.asarray(image)
+        info = dict(image.info)
+    except PhotoError:
+        raise
+    except (OSError, EOFError, ValueError, SyntaxError, RuntimeError, LookupError) as error:
+        raise codec.damaged("heic") from error
+    if planes.ndim == 2 or planes.shape[2] <= 2:
+        planes = planes[..., None] if planes.ndim == 2 else planes
+        frame = Frame(
+            np.ascontiguousarray(planes[..., 0]),
+            np.ascontiguousarray(planes[..., 1]) if planes.shape[2] == 2 else None,
+        )
+    else:
+        alpha = np.ascontiguousarray(planes[..., 3]) if planes.shape[2] == 4 else None
+        frame = Frame(np.ascontiguousarray(planes[..., :3]), alpha)
+    return Photo((frame,), "heif", metadata=_pillow_metadata(info, upright=True))
+
+
+def _pillow_metadata(info: dict[str | tuple[int, int], object], *, upright: bool = False) -> Metadata:
+    """Take profile, EXIF and XMP from Pillow; `upright` marks pixels that are already turned."""
+
+    def block(name: str) -> bytes | None:
+        value = info.get(name)
+        return bytes(value) if isinstance(value, (bytes, bytearray)) and value else None
+
+    exif = block("exif")
+    exif = exif.removeprefix(b"Exif\0\0") if exif else None
+    if exif and upright:
+        exif = _set_upright(exif)
+    return Metadata(icc=block("icc_profile"), exif=exif, xmp=block("xmp"))
+
+
+def _set_upright(exif: bytes) -> bytes:
+    try:
+        structure = ifd.parse(exif)
+    except ifd.IfdError:
+        return exif
+    tag = structure.pages[0].get(ifd.ORIENTATION)
+    if tag is None:
+        return exif
+    order = "little" if structure.order == "<" else "big"
+    width = len(tag.value)
+    return exif[: tag.offset] + (1).to_bytes(width, order) + exif[tag.offset + width :]  # type: ignore[arg-type]
+
+
+def _spread(pixels: Pixels, depth: int) -> Pixels:
+    """Spread values of 9 to 15 bits over all 16, so that white is 65535."""
+    if pixels.dtype != np.uint16 or depth >= 16:
+        return pixels
+    return (pixels << (16 - depth)) | (pixels >> max(0, 2 * depth - 16))
+
+
+def _expect(frame: Frame, width: int, height: int, what: str) -> None:
+    if frame.pixels.shape[:2] != (height, width):
+        raise codec.damaged(what)
+
+
+_READERS = {
+    "jpeg": _read_jpeg,
+    "png": _read_png,
+    "tiff": tiff.read,
+    "webp": _read_webp,
+    "jp2": _read_jp2,
+    "bmp": lambda data, limit: _read_simple(data, limit, "bmp"),
+    "gif": lambda data, limit: _read_simple(data, limit, "gif"),
+    "avif": _read_avif,
+    "heif": _read_heif,
+}
