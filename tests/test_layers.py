@@ -10,8 +10,9 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "recolor_cli"
 ORDER = [
     "errors", "color", "images", "devices",       # ground
+    "torchvision_import",                         # a library that does not always import by itself
     "models",                                     # networks
-    "recipes", "losses", "data", "metrics",       # parts
+    "recipes", "backbones", "losses", "data", "metrics",  # parts; backbones: ImageNet weights
     "checkpoints", "weights",                     # storage
     "colorize", "evaluate", "training", "train",  # verbs; training: what train.py's loop is made of
     "cli",                                        # command line
