@@ -8,26 +8,30 @@ it, sRGB by table. Nothing of the picture's size is held but the result.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from recolor_cli.color.gamut import chroma_scale
-from recolor_cli.color.lab import (
+from recolor_cli.color.curves import (
     Floats,
     Pixels,
+    Workspace,
     check_pixels,
-    decode_tables,
     encode,
-    f_of_luminance,
+    f_and_y,
     f_to_linear,
-    linear_y,
-    lookup,
-    strips,
+    white_of,
 )
+from recolor_cli.color.gamut import chroma_scale
+from recolor_cli.color.lab import gray_plane, strips
 from recolor_cli.color.upsample import Upsampler
 
-# A pixel whose linear R, G, B all lie within this share of the way from grey to the gamut's wall
-# has less chroma than the knee of `gamut.py` at every lightness and hue (a test computes the
-# bound, 0.44): its scale is 1 and need not be looked up.
-SAFE_SHARE = 0.42
+STRIP_PIXELS = 48_000  # fewer and longer strips than this leave a 1 MB cache, more cost calls
+
+# Linear R, G, B of a pixel with less chroma than the knee of `gamut.py` may lie this share of the
+# way from grey to the gamut's wall: then its scale is 1 and need not be looked up. A test computes
+# the bounds over every lightness and hue. Towards 0, red reaches its share last (dark violets).
+SAFE_RED = 0.40
+SAFE_GREEN_BLUE = 0.74
+SAFE_TOP = 0.66
 
 
 def merge_ab(
@@ -52,57 +56,72 @@ def merge_ab(
     """
     check_pixels(pixels)
     out = _checked_out(pixels, out)
-    chroma = Upsampler(_checked_ab(ab, saturation), pixels.shape[:2])
-    for rows in strips(pixels):
-        fy, y = _f_and_y(pixels[rows])
-        planes = chroma.rows(rows.start, rows.stop)
-        encode(_colored(fy, y, planes[:, 0], planes[:, 1]), out[rows])
+    steps = Upsampler(_f_steps(ab, saturation), pixels.shape[:2])
+    white = white_of(pixels.dtype)
+    work = Workspace()
+    source = gray_plane(pixels)
+    for rows in strips(pixels, STRIP_PIXELS):
+        fy, y = f_and_y(source[rows])
+        f_xz = steps.rows(rows.start, rows.stop, work.get("f_xz", (len(fy), 2, fy.shape[1])))
+        rgb = f_to_linear(fy, y, f_xz, white=white, work=work)
+        spot = _far_from_gray(rgb, y, white, work)
+        if len(spot):
+            _compress(rgb, fy, y, f_xz, spot, white)
+        encode(rgb, out[rows])
     return out
 
 
-def _colored(fy: Floats, y: Floats, a: Floats, b: Floats) -> list[Floats]:
-    """Linear R, G, B inside the gamut, from f(Y), Y, a / 500 and b / 200."""
-    rgb = f_to_linear(fy, y, a, b)
-    spot = _far_from_gray(rgb, y)
-    if len(spot):
-        fy, y, a, b = (plane.reshape(-1)[spot] for plane in (fy, y, a, b))
-        scale = chroma_scale(fy * np.float32(116) - np.float32(16), a * 500, b * 200)
-        inside = f_to_linear(fy, y, a * scale, b * scale)
-        for channel, values in zip(rgb, inside, strict=True):
-            channel.reshape(-1)[spot] = np.clip(values, 0, 1)
-    return rgb
-
-
-def _far_from_gray(rgb: list[Floats], y: Floats) -> np.ndarray:
-    """Flat positions of the pixels that may have more chroma than the knee."""
-    red, green, blue = rgb
-    extreme = np.minimum(red, green)
-    np.minimum(extreme, blue, out=extreme)
-    bound = y * np.float32(1 - SAFE_SHARE)
-    far = extreme < bound
-    np.maximum(red, green, out=extreme)
-    np.maximum(extreme, blue, out=extreme)
-    bound += np.float32(SAFE_SHARE)  # y + SAFE_SHARE (1 - y)
+def _far_from_gray(rgb: Floats, y: Floats, white: float, work: Workspace) -> NDArray[np.intp]:
+    """Flat positions, within the strip, of pixels that may have more chroma than the knee."""
+    red, green, blue = (rgb[:, channel] for channel in range(3))
+    bound, extreme = work.get("bound", y.shape), work.get("extreme", y.shape)
+    np.multiply(y, np.float32(white * (1 - SAFE_RED)), out=bound)
+    far = red < bound
+    np.multiply(y, np.float32(white * (1 - SAFE_GREEN_BLUE)), out=bound)
+    np.minimum(green, blue, out=extreme)
+    far |= extreme < bound
+    np.multiply(y, np.float32(white * (1 - SAFE_TOP)), out=bound)
+    bound += np.float32(white * SAFE_TOP)
+    np.maximum(green, blue, out=extreme)
+    np.maximum(extreme, red, out=extreme)
     far |= extreme > bound
     return np.flatnonzero(far)
 
 
-def _f_and_y(pixels: Pixels) -> tuple[Floats, Floats]:
-    if pixels.ndim == 2:
-        f_table, y_table = decode_tables(pixels.dtype)
-        return lookup(f_table, pixels), lookup(y_table, pixels)
-    y = linear_y(pixels)
-    return f_of_luminance(y), y
+def _compress(
+    rgb: Floats, fy: Floats, y: Floats, f_xz: Floats, spot: NDArray[np.intp], white: float
+) -> None:
+    """Bring the pixels at `spot` of a strip into the gamut."""
+    row, column = np.divmod(spot, fy.shape[1])
+    center = fy.take(spot)
+    at = row * (2 * fy.shape[1]) + column
+    step = np.stack((f_xz.take(at), f_xz.take(at + fy.shape[1])))
+    step -= center
+    lightness = center * np.float32(116)
+    lightness -= np.float32(16)
+    scale = chroma_scale(lightness, step[0] * np.float32(500), step[1] * np.float32(-200))
+    over = np.flatnonzero(scale < 1)
+    if not len(over):
+        return
+    step = step[:, over] * scale[over]
+    inside = f_to_linear(center[over], y.take(spot[over]), step, white=white)
+    np.clip(inside, 0, white, out=inside)
+    flat = rgb.reshape(-1)
+    at = row[over] * (3 * fy.shape[1]) + column[over]
+    for channel in inside:
+        flat[at] = channel
+        at += fy.shape[1]
 
 
-def _checked_ab(ab: Floats, saturation: float) -> Floats:
+def _f_steps(ab: Floats, saturation: float) -> Floats:
+    """What ab adds to f(X) and f(Z): a / 500 and -b / 200, times the saturation."""
     if ab.ndim != 3 or ab.shape[2] != 2 or ab.size == 0:
         raise ValueError(f"ab must be (h, w, 2), got {ab.shape}")
     if not np.isfinite(ab).all():
         raise ValueError("ab must be finite")
     if not 0 <= saturation < np.inf:
         raise ValueError(f"saturation must be 0 or more, got {saturation}")
-    return ab.astype(np.float32) * np.array([saturation / 500, saturation / 200], np.float32)
+    return ab.astype(np.float32) * np.array([saturation / 500, -saturation / 200], np.float32)
 
 
 def _checked_out(pixels: Pixels, out: Pixels | None) -> Pixels:

@@ -7,7 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from recolor_cli.color.lab import Pixels, rgb_to_lab
+from recolor_cli.color.curves import Pixels
+from recolor_cli.color.lab import rgb_to_lab
 
 GRAY_CHROMA = 2.0  # mean chroma that compression noise leaves in a grey photograph
 

@@ -24,6 +24,7 @@ class Upsampler:
     """
 
     def __init__(self, small: Floats, size: tuple[int, int]) -> None:
+        """Stretch the columns; rows follow on demand."""
         height, width = size
         h, w, channels = small.shape
         if h > height or w > width:
@@ -50,12 +51,14 @@ class _Cubic:
     """Rows of (n, M) interpolated to `count` rows."""
 
     def __init__(self, source: Floats, count: int) -> None:
+        """Place every row of the result between two rows of the source."""
         self._source = source
         n = len(source)
         self._same = n == count
         position = (np.arange(count) + 0.5) * (n / count) - 0.5
         self._cell = np.floor(position).astype(np.int64)
         self._t = (position - self._cell).astype(np.float32)[:, None]
+        self._polynomial: tuple[int, tuple[Floats, ...]] = (-2, ())
 
     def rows(self, top: int, bottom: int, out: Floats) -> Floats:
         """Rows top .. bottom, written to out."""
@@ -71,16 +74,21 @@ class _Cubic:
         return out
 
     def _interval(self, cell: int, t: Floats, out: Floats) -> None:
-        # Between rows p1 and p2: p1 + t (c1 + t (c2 + t c3)) of Keys' cubic.
-        last = len(self._source) - 1
-        p0, p1, p2, p3 = (self._source[min(max(cell + i, 0), last)] for i in (-1, 0, 1, 2))
-        half = np.float32(0.5)
-        c1 = (p2 - p0) * half
-        c3 = (p1 - p2) * np.float32(1.5) + (p3 - p0) * half
-        c2 = p2 - p1 - c1 - c3
+        if self._polynomial[0] != cell:
+            self._polynomial = (cell, self._coefficients(cell))
+        c0, c1, c2, c3 = self._polynomial[1]
         np.multiply(t, c3, out=out)
         out += c2
         out *= t
         out += c1
         out *= t
-        out += p1
+        out += c0
+
+    def _coefficients(self, cell: int) -> tuple[Floats, ...]:
+        # Between rows p1 and p2: p1 + t (c1 + t (c2 + t c3)), the cubic of Keys.
+        last = len(self._source) - 1
+        p0, p1, p2, p3 = (self._source[min(max(cell + i, 0), last)] for i in (-1, 0, 1, 2))
+        half = np.float32(0.5)
+        c1 = (p2 - p0) * half
+        c3 = (p1 - p2) * np.float32(1.5) + (p3 - p0) * half
+        return p1, c1, p2 - p1 - c1 - c3, c3
