@@ -61,7 +61,7 @@ def compare(ab: Floats, true_ab: Floats) -> dict[str, float]:
 
 
 def predict_ab(model: ColorModel, grey: Pixels, arguments: argparse.Namespace) -> Floats:
-    """ab (H, W, 2) that the network sees in a grey picture."""
+    """What the network sees in a grey picture: ab (H, W, 2)."""
     height, width = grey.shape[:2]
     scale = arguments.input_size / max(height, width)
     size = tuple(
