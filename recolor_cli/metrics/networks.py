@@ -25,6 +25,11 @@ from recolor_cli.metrics.base import Pixels, Rows
 from recolor_cli.torchvision_import import import_torchvision
 
 INCEPTION_PX = 299
+_STEM = ("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3")
+_BODY = ("Conv2d_3b_1x1", "Conv2d_4a_3x3")
+_MIXED = tuple(
+    f"Mixed_{block}" for block in ("5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e", "7a", "7b", "7c")
+)
 
 
 @dataclass(frozen=True)
@@ -120,10 +125,8 @@ def build_inception(path: Path, device: torch.device | str) -> Network:
 def build_clean_inception(path: Path, device: torch.device | str) -> Network:
     """The same network behind clean-fid's resizing."""
     network = _tensorflow_inception(path, device)
-    stem = ("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "MaxPool_1")
-    body = ("Conv2d_3b_1x1", "Conv2d_4a_3x3", "MaxPool_2")
-    mixed = tuple(f"Mixed_{block}" for block in "5b 5c 5d 6a 6b 6c 6d 6e 7a 7b 7c".split())
-    layers = nn.Sequential(*(getattr(network, n) for n in (*stem, *body, *mixed, "AvgPool")))
+    names = (*_STEM, "MaxPool_1", *_BODY, "MaxPool_2", *_MIXED, "AvgPool")
+    layers = nn.Sequential(*(getattr(network, name) for name in names))
     return Features(
         lambda pictures: {"features": layers((pictures - 128) / 128).flatten(1)},
         prepare=clean_resize,
@@ -132,17 +135,14 @@ def build_clean_inception(path: Path, device: torch.device | str) -> Network:
 
 
 def build_ct2_inception(path: Path, device: torch.device | str) -> Network:
-    """torchvision's Inception, fed as the code of colourisation papers feeds it."""
+    """Inception as torchvision has it, fed as the code of colourisation papers feeds it."""
     torchvision = import_torchvision()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about initial weights, which are replaced at once
         network = torchvision.models.inception_v3(weights=None, init_weights=False)
     _load(network, path)
-    names = (
-        "Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3 maxpool1 Conv2d_3b_1x1 Conv2d_4a_3x3 maxpool2"
-    )
-    mixed = tuple(f"Mixed_{block}" for block in "5b 5c 5d 6a 6b 6c 6d 6e 7a 7b 7c".split())
-    parts = [getattr(network, name) for name in (*names.split(), *mixed)]
+    names = (*_STEM, "maxpool1", *_BODY, "maxpool2", *_MIXED)
+    parts = [getattr(network, name) for name in names]
     layers = nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1)).eval().requires_grad_(False).to(device)
     return Features(
         lambda pictures: {"features": layers(ct2_input(pictures)).flatten(1)}, device=device
