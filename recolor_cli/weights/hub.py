@@ -34,6 +34,7 @@ from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
+    LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -153,12 +154,11 @@ def fetch_unpinned(
         raise WeightsError(
             f"{_host()} answers with commit {commit} for '{address}@{revision}'; check HF_ENDPOINT"
         )
-    if commit and (path := find_cached(repo_id, commit, file)):
-        _say_commit(address, revision, commit, progress)
-        return path
-    if progress:
+    if progress and not (commit and find_cached(repo_id, commit, file)):
         progress(f"fetching '{address}@{revision}' from {_host()}")
-    path = _download(repo_id, commit or revision, file, again, progress)
+    # By its name and not by `commit`: the client notes which commit the name stood for, and the
+    # note serves --offline. It downloads nothing that is there.
+    path = _download(repo_id, revision, file, again, progress)
     _say_commit(address, revision, _commit_of(path), progress)
     return path
 
@@ -227,6 +227,11 @@ def _download(
         except HfHubHTTPError as error:
             if error.response.status_code not in BUSY or attempt == ATTEMPTS:
                 raise _refusal(error, what, again) from None
+        except LocalEntryNotFoundError as error:  # the client has tried for half a minute
+            cause = error.__cause__
+            if isinstance(cause, HfHubHTTPError):
+                raise _refusal(cause, what, again) from None
+            raise _unreachable(cause or error, what, again) from None
         except DOWNLOAD_ERRORS as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise WeightsError(
