@@ -45,7 +45,7 @@ COMMANDS: dict[str, Entry] = {
 class LazyGroup(TyperGroup):
     """A group whose commands are imported when they are asked for."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  Typer passes it
         """The names in the order of `COMMANDS`."""
         return [name for name, entry in COMMANDS.items() if find_spec(entry.module)]
 
@@ -66,7 +66,8 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """As Typer does, with the lazy names known to its "did you mean"."""
-        self.commands = dict.fromkeys(self.list_commands(ctx))  # type: ignore[arg-type]
+        names: Any = dict.fromkeys(self.list_commands(ctx))
+        self.commands = names
         return super().resolve_command(ctx, args)
 
 
@@ -92,7 +93,7 @@ def _print_version(value: bool) -> None:
 
 @app.callback()
 def recolor(
-    version: Annotated[  # noqa: ARG001  handled by its callback
+    version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -49,6 +49,7 @@ class Console:
 
     def __init__(self, *, json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
         self.json, self.quiet, self.verbose = json, quiet, verbose
+        self._progress: Progress | None = None
 
     def data(self, text: str = "") -> None:
         """A line of the answer, to stdout; not in --json mode, where `record` is the answer."""
@@ -63,16 +64,19 @@ class Console:
     def message(self, text: str) -> None:
         """For people, to stderr; silenced by --quiet."""
         if not self.quiet:
-            _write(sys.stderr, text)
+            self.warning(text)
 
     def detail(self, text: str) -> None:
         """For the curious, to stderr, with --verbose only."""
         if self.verbose:
-            _write(sys.stderr, text)
+            self.warning(text)
 
     def warning(self, text: str) -> None:
         """Something went wrong and the work goes on: to stderr, also with --quiet."""
-        _write(sys.stderr, text)
+        if self._progress is not None:
+            self._progress.message(text)
+        else:
+            _write(sys.stderr, text)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Aligned columns, as data; numbers stand right."""
@@ -90,13 +94,18 @@ class Console:
     @contextmanager
     def progress(self, total: int, unit: str = "photos") -> Iterator[Progress]:
         """A bar on a terminal, a line now and then into a pipe, nothing when quiet or --json."""
+        bar: AbstractContextManager[Progress]
         if self.quiet or self.json:
-            yield _Silent()
+            bar = nullcontext(_Silent())
         elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-            with _bar(total, unit) as bar:
-                yield bar
+            bar = _bar(total, unit)
         else:
-            yield _Lines(total, unit)
+            bar = nullcontext(_Lines(total, unit))
+        with bar as self._progress:
+            try:
+                yield self._progress
+            finally:
+                self._progress = None
 
 
 def _write(stream: TextIO, text: str) -> None:

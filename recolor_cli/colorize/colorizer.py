@@ -1,0 +1,315 @@
+"""One photograph, from its luminance to a coloured picture of full size and depth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from recolor_cli.checkpoints import ColorModel
+from recolor_cli.checkpoints.card import code_version
+from recolor_cli.color.lab import small_luminance
+from recolor_cli.color.merge import merge_ab
+from recolor_cli.color.spaces import DEFAULT_TEMPERATURE, SPACES
+from recolor_cli.color.tint import describe_color
+from recolor_cli.colorize.network import Answer, Floats, Painter, Report, fit
+from recolor_cli.colorize.settings import Settings
+from recolor_cli.devices import Machine, choose_machine
+from recolor_cli.errors import PhotoError
+from recolor_cli.images.orientation import orient, unorient
+from recolor_cli.images.photo import Frame, Photo, Provenance
+from recolor_cli.images.read import read_photo
+from recolor_cli.weights import load_model
+
+Pixels = NDArray[Any]
+
+LOOK_PX = 256  # long side of the copy on which a photograph is judged grey, toned or coloured
+GPU_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A photograph whose small luminance maps are ready for the network.
+
+    Attributes:
+        photo: As read.
+        luminances: For each frame (h, w) float32 0..100, upright; None where a frame has colour
+            already and is left alone.
+        kinds: For each frame "gray", "toned" or "color".
+    """
+
+    photo: Photo
+    luminances: tuple[Floats | None, ...]
+    kinds: tuple[str, ...]
+
+    @property
+    def has_color(self) -> bool:
+        """Whether there is nothing to do, because every frame is coloured."""
+        return all(luminance is None for luminance in self.luminances)
+
+
+class Colorizer:
+    """Gives photographs colours. The command line uses this very object.
+
+        from recolor_cli import Colorizer
+
+        colorizer = Colorizer()
+        colorizer.colorize("grandmother.jpg").save("colored.png")
+
+    Args:
+        model: Name in `weights.json`, run folder, file, hf:// address, or a loaded model (used
+            where it is, `device` and `precision` notwithstanding).
+        device: auto, cpu, cuda, cuda:N or mps.
+        precision: auto, fp32, bf16 or fp16.
+        input_size: Long side in pixels that the network sees; None is the weights' own.
+        saturation: Factor on chroma; 1 is what the network says.
+        temperature: Of networks that predict a distribution; None is the weights' own.
+        seed: Draw one plausible colouring instead of the mean; for the same networks.
+        batch_size: Pictures sent to the device together; None is 8 on a GPU and 1 on a CPU.
+        offline: Make no request for weights.
+        report: Receives lines for people: downloads, memory that ran out.
+
+    Attributes:
+        model: The `ColorModel` in use.
+        machine: Device and number format.
+
+    Raises:
+        WeightsError: The weights are missing, or are not what they should be.
+        UsageError: The device is not there, or a value is out of range.
+    """
+
+    def __init__(
+        self,
+        model: str | ColorModel = "default",
+        device: str = "auto",
+        precision: str = "auto",
+        *,
+        input_size: int | None = None,
+        saturation: float = 1.0,
+        temperature: float | None = None,
+        seed: int | None = None,
+        batch_size: int | None = None,
+        offline: bool = False,
+        report: Report = lambda _text: None,
+    ) -> None:
+        Settings(  # checks the ranges
+            input_size=input_size,
+            saturation=saturation,
+            temperature=temperature,
+            batch_size=batch_size,
+        )
+        if isinstance(model, ColorModel):
+            self.model = model
+            self.machine = Machine(model.device, _precision_of(model))
+        else:
+            self.machine = choose_machine(device, precision)
+            self.model = load_model(
+                model,
+                device=self.machine.device,
+                dtype=self.machine.dtype,
+                offline=offline,
+                progress=report,
+            )
+        # Convolutions read a pixel's channels together: measured twice as fast on CPUs.
+        self.model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.input_size = input_size or self.model.input_size
+        self.saturation = saturation
+        self.temperature = resolve_temperature(self.model.card.color, temperature)
+        self.batch_size = batch_size or (GPU_BATCH if self.machine.device.type == "cuda" else 1)
+        self._painter = Painter(
+            self.model,
+            temperature=self.temperature,
+            seed=seed,
+            batch_size=self.batch_size,
+            report=report,
+        )
+
+    @classmethod
+    def from_settings(cls, settings: Settings, report: Report = lambda _text: None) -> Colorizer:
+        """Make one as the command line's settings say."""
+        return cls(
+            settings.model,
+            settings.device,
+            settings.precision,
+            input_size=settings.input_size,
+            saturation=settings.saturation,
+            temperature=settings.temperature,
+            batch_size=settings.batch_size,
+            offline=settings.offline,
+            report=report,
+        )
+
+    @overload
+    def colorize(self, source: Pixels) -> Pixels: ...
+    @overload
+    def colorize(self, source: Image.Image | str | Path) -> Image.Image: ...
+
+    def colorize(self, source: Pixels | Image.Image | str | Path) -> Pixels | Image.Image:
+        """Colour one picture; whatever colour it had is replaced.
+
+        Args:
+            source: An array (H, W) or (H, W, 3) RGB, uint8 or uint16; or a Pillow image; or the
+                path of a photograph.
+
+        Returns:
+            An array gives an array (H, W, 3) of its type. A Pillow image gives one, RGB or RGBA,
+            turned as it was. A path gives an upright Pillow image of 8 bits a channel; for 16 bits,
+            metadata and whole folders there is `colorize_files`.
+
+        Raises:
+            PhotoError: The file cannot be read, or the network gave no colours.
+            ValueError: An array of another shape or type.
+        """
+        if isinstance(source, np.ndarray):
+            return self._colorize_array(source, 1)
+        if isinstance(source, Image.Image):
+            return self._colorize_image(source)
+        photo = read_photo(Path(source))
+        colored = self._colorize_array(photo.pixels, photo.orientation)
+        image = Image.fromarray(orient(_to_8_bits(colored), photo.orientation))
+        if photo.alpha is not None:
+            image.putalpha(Image.fromarray(orient(_to_8_bits(photo.alpha), photo.orientation)))
+        return image
+
+    def prepare(self, photo: Photo, *, force: bool = False) -> Prepared:
+        """Judge a photograph's colour and reduce it to what the network sees.
+
+        Args:
+            photo: As read.
+            force: Also recolour frames that have colour.
+        """
+        kinds = tuple(kind_of(frame.pixels) for frame in photo.frames)
+        luminances = tuple(
+            None if kind == "color" and not force else self._look(frame.pixels, photo.orientation)
+            for kind, frame in zip(kinds, photo.frames, strict=True)
+        )
+        return Prepared(photo, luminances, kinds)
+
+    def paint(self, luminances: Sequence[Floats]) -> list[Answer | PhotoError]:
+        """Run the network; see `Painter.paint`."""
+        return self._painter.paint(luminances)
+
+    def finish(self, prepared: Prepared, answers: Sequence[Answer]) -> tuple[Frame, ...]:
+        """Bring the network's answers, one for each luminance map, onto the photograph.
+
+        The photograph's own pixels may be overwritten: they are of no use afterwards.
+        """
+        remaining = iter(answers)
+        frames = []
+        for frame, luminance in zip(prepared.photo.frames, prepared.luminances, strict=True):
+            if luminance is None:
+                frames.append(frame)
+                continue
+            pixels = frame.pixels
+            room = pixels if _can_be_overwritten(pixels) else None
+            ab = next(remaining).ab
+            merged = self._merge(pixels, ab, prepared.photo.orientation, room)
+            frames.append(frame.recolored(merged))
+        return tuple(frames)
+
+    def provenance(self, source_sha256: str, quality: int, input_px: int = 0) -> Provenance:
+        """What an output says about where its colours come from, and how to make it again.
+
+        Args:
+            source_sha256: Of the input file.
+            quality: Of the encoder.
+            input_px: Long side that the network saw; 0 is what it was to see.
+        """
+        return Provenance(
+            model=self.model.name,
+            weights_sha256=self.model.sha256,
+            settings={
+                "input_size": input_px or self.input_size,
+                "saturation": self.saturation,
+                "temperature": self.temperature,
+                "precision": self.machine.precision,
+                "quality": quality,
+                "source_sha256": source_sha256,
+            },
+            version=code_version(),
+        )
+
+    def _look(self, pixels: Pixels, orientation: int) -> Floats:
+        size = fit(pixels.shape, self.input_size)
+        return np.ascontiguousarray(orient(small_luminance(pixels, size), orientation))
+
+    def _merge(
+        self, pixels: Pixels, ab: Floats, orientation: int, out: Pixels | None = None
+    ) -> Pixels:
+        turned = np.ascontiguousarray(unorient(ab, orientation))
+        return merge_ab(pixels, turned, saturation=self.saturation, out=out)
+
+    def _colorize_array(self, pixels: Pixels, orientation: int) -> Pixels:
+        (answer,) = self.paint([self._look(pixels, orientation)])
+        if isinstance(answer, PhotoError):
+            raise answer
+        return self._merge(pixels, answer.ab, orientation)
+
+    def _colorize_image(self, image: Image.Image) -> Image.Image:
+        pixels, alpha = _from_pillow(image)
+        orientation = image.getexif().get(0x0112, 1)
+        if orientation not in range(1, 9):
+            orientation = 1
+        colored = Image.fromarray(_to_8_bits(self._colorize_array(pixels, orientation)))
+        if alpha is not None:
+            colored.putalpha(alpha)
+        colored.info = {
+            key: value
+            for key, value in image.info.items()
+            if key != "transparency" and (key != "icc_profile" or pixels.ndim == 3)
+        }
+        return colored
+
+
+def kind_of(pixels: Pixels) -> str:
+    """Judge whether full-size pixels are "gray", "toned" or in "color"."""
+    if pixels.ndim == 2:
+        return "gray"
+    height, width = fit(pixels.shape, min(LOOK_PX, max(pixels.shape[:2])))
+    small: Any = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    return describe_color(small.reshape(height, width, 3)).kind
+
+
+def resolve_temperature(color: Any, asked: float | None) -> float | None:
+    """The decoding temperature in effect; None for networks that predict no distribution."""
+    if SPACES[color["space"]].output != "bins":
+        return None
+    return float(color.get("temperature", DEFAULT_TEMPERATURE)) if asked is None else asked
+
+
+def _precision_of(model: ColorModel) -> str:
+    kinds = {torch.bfloat16: "bf16", torch.float16: "fp16"}
+    return kinds.get(next(model.network.parameters()).dtype, "fp32")
+
+
+def _can_be_overwritten(pixels: Pixels) -> bool:
+    return pixels.ndim == 3 and pixels.flags.c_contiguous and pixels.flags.writeable
+
+
+def _to_8_bits(pixels: Pixels) -> Pixels:
+    if pixels.dtype == np.uint8:
+        return pixels
+    return ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+
+
+def _from_pillow(image: Image.Image) -> tuple[Pixels, Image.Image | None]:
+    """Pixels (H, W) or (H, W, 3), and the alpha channel if there is one."""
+    alpha = None
+    if image.has_transparency_data:
+        alpha = image.convert("RGBA").getchannel("A")
+    if image.mode.startswith("I;16"):
+        return np.asarray(image).astype(np.uint16), alpha
+    if image.mode in ("I", "F"):
+        raise ValueError(
+            f"a Pillow image of mode {image.mode!r} does not say its range; convert it to 'L' or "
+            "'I;16'"
+        )
+    gray = image.mode in ("1", "L", "LA", "La")
+    return np.asarray(image.convert("L" if gray else "RGB")), alpha

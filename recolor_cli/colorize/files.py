@@ -1,0 +1,241 @@
+"""colorize_files: a list of inputs becomes a folder of coloured photographs, photo by photo.
+
+The order of precautions: what is wrong with the command line, then with OUT, then with the weights;
+only then is anything written.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+
+from recolor_cli.colorize.colorizer import Colorizer
+from recolor_cli.colorize.lock import FolderLock
+from recolor_cli.colorize.manifest import Manifest, digest
+from recolor_cli.colorize.network import Report
+from recolor_cli.colorize.pipeline import Pipeline
+from recolor_cli.colorize.plan import Plan, Target, check_writable, make_plan
+from recolor_cli.colorize.results import PhotoResult, Summary
+from recolor_cli.colorize.settings import Settings, deciding
+from recolor_cli.colorize.stages import DONE_BEFORE, Stages, Work, cost, provenance_of, skipped
+from recolor_cli.devices import choose_machine, cores
+from recolor_cli.images.atomic import output_error, remove_stale
+from recolor_cli.weights import find_weights, read_manifest
+
+BYTES_PER_WORKER = 128 << 20  # pictures under way: decoded, coloured and encoded
+
+
+class Run:
+    """A folder's way through `colorize`: iterate over it, then look at `summary`.
+
+    Attributes:
+        plan: Inputs and outputs.
+        summary: Grows with each result.
+        colorizer: Loaded if there is anything to do, else None.
+    """
+
+    def __init__(self, plan: Plan, settings: Settings, report: Report) -> None:
+        self.plan, self.settings, self.report = plan, settings, report
+        total = len(plan.targets) + len(plan.repeated) + len(plan.unreadable)
+        self.summary = Summary(total, ignored=plan.ignored)
+        self.colorizer: Colorizer | None = None
+        self.workers = settings.workers or cores()
+        self._begun = time.monotonic()
+        self._manifest: Manifest | None = None
+        self._digest = ""
+        self._pipeline: Pipeline[Work] | None = None
+
+    def __iter__(self) -> Iterator[PhotoResult]:
+        """Do the work; a result for every input, in the order in which they finish.
+
+        Raises:
+            OutputError: Nothing more can be written; what is done is done.
+            WeightsError: The weights are missing, or are not what they should be.
+        """
+        for result in self._iterate():
+            self.summary.add(result)
+            self.summary.seconds = time.monotonic() - self._begun
+            yield result
+
+    def stop(self) -> list[PhotoResult]:
+        """End early: photographs that are nearly there are finished, others not begun.
+
+        Returns:
+            Results that were not yielded; they are counted.
+        """
+        self.summary.interrupted = True
+        late = self._pipeline.stop() if self._pipeline else []
+        results = [work.result for work in late if work.result is not None]
+        for result in results:
+            self.summary.add(result)
+        self.summary.seconds = time.monotonic() - self._begun
+        return results
+
+    def preview(self) -> Iterator[PhotoResult]:
+        """Say what would happen, without weights being loaded or anything being written."""
+        entry = read_manifest().get(self.settings.model)
+        sha256 = entry.sha256 if entry else self._find_weights()
+        self._read_manifest(sha256)
+        for result in self._known_from_names():
+            self.summary.add(result)
+            yield result
+        for target in self.plan.targets:
+            result = self._assess(target) or PhotoResult("planned", target.source, target.output)
+            self.summary.add(result)
+            yield result
+        self.summary.seconds = time.monotonic() - self._begun
+
+    def _iterate(self) -> Iterator[PhotoResult]:
+        settings, plan = self.settings, self.plan
+        choose_machine(settings.device, settings.precision)
+        check_writable(plan.folder or plan.targets[0].output.parent)
+        sha256 = self._find_weights()
+        yield from self._known_from_names()
+        self._read_manifest(sha256)
+        known = [self._assess(target) for target in plan.targets]
+        if all(known):
+            yield from (result for result in known if result is not None)
+            return
+        self.colorizer = Colorizer.from_settings(settings, self.report)
+        lock = self._lock()
+        threads = cv2.getNumThreads()
+        try:
+            cv2.setNumThreads(1)  # the workers are the threads
+            # Pillow only opens headers here; what it finds odd is judged, and told, while decoding.
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            self._open_manifest(sha256, alone=lock is None or lock.alone)
+            yield from self._work(self.colorizer)
+        finally:
+            cv2.setNumThreads(threads)
+            if self._manifest is not None:
+                self._manifest.close()
+            if lock is not None:
+                lock.close()
+
+    def _work(self, colorizer: Colorizer) -> Iterator[PhotoResult]:
+        todo = []
+        for target in self.plan.targets:
+            known = self._assess(target)
+            if known is None:
+                todo.append(Work(target))
+            else:
+                yield known
+        stages = Stages(colorizer, self.settings, self._manifest, self._digest)
+        self._pipeline = Pipeline(
+            todo,
+            decode=stages.decode,
+            paint=stages.paint,
+            encode=stages.encode,
+            cost=cost,
+            is_finished=lambda work: work.result is not None,
+            workers=self.workers,
+            group=colorizer.batch_size,
+            budget=BYTES_PER_WORKER * (self.workers + 1),
+        )
+        for work in self._pipeline:
+            assert work.result is not None
+            yield work.result
+
+    # Before the work
+
+    def _find_weights(self) -> str:
+        settings = self.settings
+        return find_weights(settings.model, offline=settings.offline, progress=self.report).sha256
+
+    def _known_from_names(self) -> Iterator[PhotoResult]:
+        for path in self.plan.repeated:
+            yield PhotoResult("skipped", path, reason="the same file as another input")
+        for path, reason in self.plan.unreadable:
+            yield PhotoResult("failed", path, reason=f"the folder cannot be opened: {reason}")
+
+    def _read_manifest(self, sha256: str) -> None:
+        self._digest = digest({"weights_sha256": sha256, **deciding(self.settings)})
+        if self.plan.folder is not None:
+            self._manifest = Manifest(self.plan.folder, self.settings.shard)
+
+    def _lock(self) -> FolderLock | None:
+        if self.plan.folder is None:
+            return None
+        folder = self.plan.folder / ".recolor"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise output_error(folder, error) from error
+        return FolderLock(folder, self.settings.shard)
+
+    def _open_manifest(self, sha256: str, *, alone: bool) -> None:
+        if alone:
+            for folder in {target.output.parent for target in self.plan.targets}:
+                remove_stale(folder)
+        if self.plan.folder is None:
+            return
+        self._read_manifest(sha256)  # again: another run may have ended between reading and locking
+        assert self._manifest is not None
+        self._manifest.open()
+        self._manifest.note(
+            {
+                "event": "run",
+                "settings": self._digest,
+                "weights_sha256": sha256,
+                **deciding(self.settings),
+            }
+        )
+
+    def _assess(self, target: Target) -> PhotoResult | None:
+        """What is known without reading the photograph; None if it has to be read."""
+        if self.settings.overwrite:
+            return None
+        line = self._manifest.get(target.key) if self._manifest else None
+        if line is not None and line.input is not None and line.input.looks_like(target.source):
+            if (
+                line.is_current(self._digest)
+                and line.output
+                and line.output.looks_like(target.output)
+            ):
+                return skipped(target, DONE_BEFORE)
+            if line.event == "skipped" and not self.settings.force:
+                return skipped(target, line.reason)
+        if not os.path.lexists(target.output):
+            return None
+        known = self._manifest is not None and self._manifest.owns(target.key, target.output)
+        if not known and provenance_of(target.output) is None:
+            reason = "the output exists and is not ours; --overwrite replaces it"
+            return PhotoResult("failed", target.source, target.output, reason)
+        return None
+
+
+def colorize_files(
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    settings: Settings | None = None,
+    *,
+    report: Report = lambda _text: None,
+) -> Run:
+    """Colour files and folders.
+
+        run = colorize_files(["scans/"], "colored/")
+        for result in run:
+            print(result.status, result.source)
+        print(run.summary)
+
+    Args:
+        inputs: Files, folders and patterns.
+        out: A folder; or a file, for one input file.
+        settings: How.
+        report: Receives lines for people: downloads, memory that ran out.
+
+    Returns:
+        The run; nothing is read, loaded or written before it is iterated.
+
+    Raises:
+        UsageError: An input does not exist, two would write one output, or an output is an input.
+        OutputError: OUT cannot be what it would have to be.
+    """
+    settings = settings or Settings()
+    plan = make_plan(inputs, out, format=settings.format, shard=settings.shard)
+    return Run(plan, settings, report)

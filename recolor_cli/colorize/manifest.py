@@ -1,0 +1,242 @@
+"""What OUT already holds, so that a second run does only what is missing or has changed.
+
+OUT/.recolor/manifest.jsonl (manifest-I-of-N.jsonl for a shard) gets one line before a photograph's
+output takes its name and one after. A line that was cut short by a kill is passed over; the line
+before it still says whose the file is. Nothing is ever rewritten, only appended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from recolor_cli.images.atomic import output_error
+
+FOLDER = ".recolor"
+Event = Literal["writing", "done", "skipped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """How a file is recognised: by size and time at a glance, by its hash for certain."""
+
+    bytes: int
+    mtime_ns: int
+    sha256: str
+
+    def looks_like(self, path: Path) -> bool:
+        """Whether size and time are the same; no content is read."""
+        try:
+            status = path.stat()
+        except OSError:
+            return False
+        return (status.st_size, status.st_mtime_ns) == (self.bytes, self.mtime_ns)
+
+    def matches(self, path: Path) -> bool:
+        """Whether the file has the same content."""
+        if self.looks_like(path):
+            return True
+        try:
+            return path.stat().st_size == self.bytes and hash_file(path) == self.sha256
+        except OSError:
+            return False
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What the manifest knows about one output.
+
+    Attributes:
+        event: writing (about to take its name), done, skipped or failed.
+        settings: Digest of all settings that decide the result.
+        input: The input as it was.
+        output: The output as it was written; None if there is none.
+        reason: Why it was skipped or failed.
+        ours: Whether a file was completed under this name at any time.
+        at: Time of the line in nanoseconds.
+    """
+
+    event: Event
+    settings: str
+    input: Stamp | None
+    output: Stamp | None
+    reason: str
+    ours: bool
+    at: int
+
+    def is_current(self, settings: str) -> bool:
+        """Whether the output, if it is still as described, is what `settings` would give."""
+        return self.event in ("done", "writing") and self.settings == settings
+
+
+class Manifest:
+    """The manifest of one output folder.
+
+    Args:
+        out: The output folder; need not exist to be read.
+        shard: (I, N); lines of all shards are read, those of this one are written.
+    """
+
+    def __init__(self, out: Path, shard: tuple[int, int] = (1, 1)) -> None:
+        self.folder = out / FOLDER
+        part, parts = shard
+        name = "manifest.jsonl" if parts == 1 else f"manifest-{part}-of-{parts}.jsonl"
+        self._path = self.folder / name
+        self._file: int | None = None
+        self._writing = threading.Lock()
+        self._lines = _read_all(self.folder)
+
+    def get(self, key: str) -> Line | None:
+        """What is known about the output at `key`."""
+        return self._lines.get(key)
+
+    def owns(self, key: str, output: Path) -> bool:
+        """Whether the file that is at `output` was written by recolor."""
+        line = self._lines.get(key)
+        if line is None:
+            return False
+        return line.ours or (line.output is not None and line.output.matches(output))
+
+    def open(self) -> None:
+        """Make ready to append.
+
+        Raises:
+            OutputError: The manifest cannot be written.
+        """
+        try:
+            self._file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+            size = os.fstat(self._file).st_size
+            if size:
+                os.lseek(self._file, size - 1, os.SEEK_SET)
+                if os.read(self._file, 1) != b"\n":
+                    os.write(self._file, b"\n")  # ends a line that a kill cut short
+        except OSError as error:
+            raise output_error(self._path, error) from error
+
+    def append(
+        self,
+        event: Event,
+        key: str,
+        *,
+        settings: str,
+        input: Stamp | None = None,
+        output: Stamp | None = None,
+        reason: str = "",
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Add a line and remember it; `writing` lines have reached the disk on return.
+
+        Raises:
+            OutputError: The disk is full, or the like.
+        """
+        record: dict[str, Any] = {"event": event, "output": key, "at": time.time_ns()}
+        record["settings"] = settings
+        if reason:
+            record["reason"] = reason
+        record["input_stamp"] = asdict(input) if input else None
+        record["output_stamp"] = asdict(output) if output else None
+        record.update(more or {})
+        line = _parse(record, self._lines.get(key))
+        assert line is not None
+        self._append(record, sync=event == "writing")
+        self._lines[key] = line
+
+    def note(self, record: Mapping[str, Any]) -> None:
+        """Add a line that is for people: which settings a digest stands for."""
+        self._append(record, sync=False)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _append(self, record: Mapping[str, Any], *, sync: bool) -> None:
+        data = json.dumps(record).encode() + b"\n"
+        assert self._file is not None, "open() comes first"
+        try:
+            with self._writing:
+                # One write call: lines of two writers do not mix.
+                if os.write(self._file, data) != len(data):
+                    raise OSError(28, "No space left on device")
+            if sync:
+                os.fsync(self._file)
+        except OSError as error:
+            raise output_error(self._path, error) from error
+
+
+def hash_file(path: Path) -> str:
+    """The sha256 of a file, without holding it in memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(settings: Mapping[str, Any]) -> str:
+    """A short name for a table of settings.
+
+    >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _read_all(folder: Path) -> dict[str, Line]:
+    """The latest line for each output over all shards' files."""
+    lines: dict[str, Line] = {}
+    for path in sorted(folder.glob("manifest*.jsonl")):
+        try:
+            with path.open("rb") as file:
+                for raw in file:
+                    record = _load(raw)
+                    if record is not None:
+                        _remember(lines, record)
+        except OSError as error:
+            raise output_error(path, error) from error
+    return lines
+
+
+def _remember(lines: dict[str, Line], record: Mapping[str, Any]) -> None:
+    key = record["output"]
+    before = lines.get(key)
+    line = _parse(record, before)
+    if line is None:
+        return
+    if before is not None and before.at > line.at:  # another shard's file said more later
+        line = replace(before, ours=before.ours or line.ours)
+    lines[key] = line
+
+
+def _load(raw: bytes) -> dict[str, Any] | None:
+    """One line as a record; None if a kill cut it short, or it says nothing about an output."""
+    try:
+        record = json.loads(raw)
+    except ValueError:
+        return None
+    if not isinstance(record, dict) or not isinstance(record.get("output"), str):
+        return None
+    return record if isinstance(record.get("at"), int) else None
+
+
+def _parse(record: Mapping[str, Any], before: Line | None) -> Line | None:
+    event = record.get("event")
+    if event not in ("writing", "done", "skipped", "failed"):
+        return None
+    try:
+        source, output = (
+            Stamp(**record[name]) if record.get(name) else None
+            for name in ("input_stamp", "output_stamp")
+        )
+    except TypeError:
+        return None
+    ours = event == "done" or (before is not None and before.ours)
+    if event == "failed" and before is not None and output is None:
+        output = before.output  # a failed second attempt leaves the first result where it is
+    settings, reason = str(record.get("settings")), str(record.get("reason", ""))
+    return Line(event, settings, source, output, reason, ours, record["at"])

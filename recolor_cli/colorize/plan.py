@@ -1,0 +1,254 @@
+"""Which input becomes which output; everything that must be refused is refused here, before work.
+
+Two inputs never share an output, an output is never an input (also not through links, or through
+names that differ only in case on disks that do not care), and OUT is never read as input.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
+
+from recolor_cli.errors import OutputError, UsageError
+from recolor_cli.images.atomic import output_error
+from recolor_cli.images.find import SUFFIXES, Findings, Found, survey
+from recolor_cli.images.write import output_format, output_name
+
+LEAST_FREE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One photograph and its place.
+
+    Attributes:
+        source: The input file.
+        output: The file to write.
+        key: The output's place below OUT, with forward slashes; the manifest knows it by this.
+        format: What to write ("jpeg", "png", ...), as the output's name says; None is the input's
+            own, found by its content, where the name says nothing.
+    """
+
+    source: Path
+    output: Path
+    key: str
+    format: str | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a command line comes to.
+
+    Attributes:
+        targets: What to do, in the order of the inputs; only this shard's.
+        folder: OUT as a folder, which keeps a manifest; None if OUT is one file.
+        repeated: Inputs that are named twice or are links to others; done once.
+        unreadable: Folders that may not be opened, with the reason.
+        ignored: How many files in folders are no photographs by their suffix.
+    """
+
+    targets: list[Target]
+    folder: Path | None
+    repeated: list[Path] = field(default_factory=list)
+    unreadable: list[tuple[Path, str]] = field(default_factory=list)
+    ignored: int = 0
+
+
+def make_plan(
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    *,
+    format: str = "keep",
+    shard: tuple[int, int] = (1, 1),
+) -> Plan:
+    """Lay out inputs and outputs.
+
+    Args:
+        inputs: Files, folders (their trees are mirrored below `out`) and patterns.
+        out: A folder; or, for one input file, a file with a photograph's suffix.
+        format: keep, jpg, png, tiff or webp.
+        shard: (I, N): keep only part I of N, by a hash of the relative path.
+
+    Raises:
+        UsageError: An input does not exist, two would write one output, or an output is an input.
+        OutputError: OUT cannot be what it would have to be.
+    """
+    if not inputs:
+        raise UsageError("no input; name photographs or folders")
+    findings = survey(inputs)
+    out = Path(out)
+    if _is_file_target(inputs, out, findings):
+        target = Target(findings.photos[0].path, out, out.name, format_of_file(out, format))
+        _refuse_inputs_as_outputs([target])
+        return Plan([target] if shard[0] == 1 else [], None)
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{str(out)!r} is a file; name a folder for the results")
+    photos = _outside(findings.photos, out)
+    targets = [_target(found, out, format) for found in photos]
+    insensitive = ignores_case(out)
+    if format == "keep":
+        targets = _tell_apart(targets, photos, insensitive)
+    _refuse_collisions(targets, insensitive)
+    _refuse_inputs_as_outputs(targets)
+    return Plan(
+        [t for t, found in zip(targets, photos, strict=True) if in_shard(found.relative, shard)],
+        out,
+        findings.repeated,
+        findings.unreadable if shard[0] == 1 else [],
+        len(findings.ignored) if shard[0] == 1 else 0,
+    )
+
+
+def in_shard(relative: PurePath, shard: tuple[int, int]) -> bool:
+    """Whether a file belongs to part I of N; each file belongs to exactly one, on every machine."""
+    part, parts = shard
+    digest = hashlib.sha256(os.fsencode(relative.as_posix())).digest()
+    return int.from_bytes(digest[:8], "big") % parts == part - 1
+
+
+def check_writable(folder: Path) -> None:
+    """Find out before the weights are loaded, and without writing, that OUT cannot be written.
+
+    Raises:
+        OutputError: A file is in the way, permissions are missing, or the disk is full.
+    """
+    place = folder.absolute()
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        raise output_error(folder, NotADirectoryError(errno.ENOTDIR, "not a directory"))
+    if not os.access(place, os.W_OK | os.X_OK):
+        # Asked of the system, because root may write where permissions forbid it.
+        read_only = hasattr(os, "statvfs") and os.statvfs(place).f_flag & os.ST_RDONLY
+        number = errno.EROFS if read_only else errno.EACCES
+        raise output_error(folder, OSError(number, os.strerror(number)))
+    if shutil.disk_usage(place).free < LEAST_FREE_BYTES:
+        raise output_error(folder, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+
+def ignores_case(folder: Path) -> bool:
+    """Whether names that differ only in case are one file at `folder`, which need not exist."""
+    place = folder.absolute()
+    while place != place.parent:
+        swapped = place.with_name(place.name.swapcase())
+        if place.exists() and swapped.name != place.name:
+            return swapped.exists() and os.path.samefile(place, swapped)
+        place = place.parent
+    return os.name == "nt"
+
+
+def _is_file_target(inputs: Sequence[str | Path], out: Path, findings: Findings) -> bool:
+    if out.suffix.lower() not in SUFFIXES or out.is_dir():
+        return False
+    if len(inputs) == 1 and len(findings.photos) == 1 and not Path(inputs[0]).is_dir():
+        return True
+    raise UsageError(
+        f"{str(out)!r} is the name of one photograph, but there are several inputs or a folder; "
+        "name a folder with -o"
+    )
+
+
+def format_of_file(out: Path, format: str) -> str:
+    """The format that an output file's name asks for.
+
+    Raises:
+        UsageError: It names none, another than `format` does, or one that is not written.
+    """
+    named = SUFFIXES.get(out.suffix.lower())
+    if named is None:
+        raise UsageError(f"{str(out)!r} says no format; end it in .jpg, .png, .tif or .webp")
+    if output_format(named, format).name != named:
+        if format != "keep":
+            raise UsageError(f"{str(out)!r} is not {format}; leave out --format, or rename it")
+        raise UsageError(f"{named} is not written; name a file that ends in .png")
+    return named
+
+
+def _target(found: Found, out: Path, format: str) -> Target:
+    claimed = SUFFIXES.get(found.relative.suffix.lower())
+    if claimed is None and format == "keep":  # a name that says nothing keeps saying nothing
+        return Target(found.path, out / found.relative, found.relative.as_posix(), None)
+    output = output_format(claimed or "jpeg", format)
+    relative = output_name(found.relative, output)
+    return Target(found.path, out / relative, relative.as_posix(), output.name)
+
+
+def _outside(photos: list[Found], out: Path) -> list[Found]:
+    """Leave out what lies in OUT, if OUT lies in the folder that was named."""
+    place = Path(os.path.realpath(out))
+    inside: dict[Path, bool] = {}
+    kept = []
+    for found in photos:
+        root = found.path.parents[len(found.relative.parts) - 1]
+        if root not in inside:
+            inside[root] = Path(os.path.realpath(root)) in place.parents
+        if len(found.relative.parts) > 1 and inside[root]:
+            parent = Path(os.path.realpath(found.path.parent))
+            if parent == place or place in parent.parents:
+                continue
+        kept.append(found)
+    return kept
+
+
+def _tell_apart(targets: list[Target], photos: list[Found], insensitive: bool) -> list[Target]:
+    """Where a bmp is written as png beside another png, its name keeps both: scan.bmp.png."""
+    taken = Counter(_same_key(target, insensitive) for target in targets)
+    told = []
+    for target, found in zip(targets, photos, strict=True):
+        if taken[_same_key(target, insensitive)] > 1 and target.output.suffix != found.path.suffix:
+            relative = found.relative.with_name(found.relative.name + target.output.suffix)
+            output = target.output.with_name(relative.name)
+            target = replace(target, output=output, key=relative.as_posix())
+        told.append(target)
+    return told
+
+
+def _refuse_collisions(targets: list[Target], insensitive: bool) -> None:
+    taken: dict[str, Target] = {}
+    for target in targets:
+        other = taken.setdefault(_same_key(target, insensitive), target)
+        if other is not target:
+            raise UsageError(
+                f"{str(other.source)!r} and {str(target.source)!r} would both write "
+                f"{str(target.output)!r}; rename one, or colour them into different folders"
+            )
+
+
+def _same_key(target: Target, insensitive: bool) -> str:
+    if not insensitive:
+        return target.key
+    return unicodedata.normalize("NFC", target.key).casefold()
+
+
+def _refuse_inputs_as_outputs(targets: list[Target]) -> None:
+    """No output may be an input, whatever its name: device and inode tell files apart."""
+    outputs = {}
+    for target in targets:
+        identity = _identity(target.output)
+        if identity is not None:
+            outputs[identity] = target
+    if not outputs:
+        return
+    for target in targets:
+        identity = _identity(target.source)
+        if identity is not None and identity in outputs:
+            output = outputs[identity].output
+            raise UsageError(
+                f"{str(output)!r} is the input {str(target.source)!r}; "
+                "inputs are never overwritten: choose another -o"
+            )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,291 @@
+"""The three stages of `colorize`, for one photograph each; what fails, fails alone."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from PIL import Image
+
+from recolor_cli.colorize.colorizer import Colorizer, Prepared
+from recolor_cli.colorize.manifest import Event, Manifest, Stamp, hash_file
+from recolor_cli.colorize.network import Answer
+from recolor_cli.colorize.plan import Target
+from recolor_cli.colorize.results import PhotoResult
+from recolor_cli.colorize.settings import Settings
+from recolor_cli.errors import OutputError, PhotoError
+from recolor_cli.images.atomic import write_atomic
+from recolor_cli.images.photo import Provenance
+from recolor_cli.images.read import read_bytes, read_photo, read_provenance
+from recolor_cli.images.write import encode_photo
+
+# With these the next photograph would fail as well.
+FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
+DONE_BEFORE = "done before"
+ALONE = sys.maxsize
+
+
+@dataclass(eq=False)
+class Work:
+    """One photograph under way.
+
+    Attributes:
+        target: Input and output.
+        result: Once it is known, the rest is skipped.
+        data: The file, from when it is measured to when it is decoded.
+        stamp: The input's size, time and hash.
+        prepared: Its pixels and what the network sees; dropped as soon as possible.
+        answers: The network's, one for each frame that is coloured.
+        seconds: Spent in stages.
+    """
+
+    target: Target
+    result: PhotoResult | None = None
+    data: bytes = b""
+    stamp: Stamp | None = None
+    prepared: Prepared | None = None
+    answers: list[Answer] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class Stages:
+    """decode, paint and encode, as `Pipeline` wants them.
+
+    Args:
+        colorizer: Loaded.
+        settings: Of the run.
+        manifest: Open for appending; None if OUT is one file.
+        digest: Of the settings that decide.
+    """
+
+    def __init__(
+        self, colorizer: Colorizer, settings: Settings, manifest: Manifest | None, digest: str
+    ) -> None:
+        self._colorizer, self._settings = colorizer, settings
+        self._manifest, self._digest = manifest, digest
+
+    def decode(self, work: Work) -> None:
+        """Read a photograph, unless it turns out that nothing has changed."""
+        with _Attempt(work, self):
+            target, settings = work.target, self._settings
+            data, work.data = work.data or _read(work), b""
+            assert work.stamp is not None
+            if not settings.overwrite and self._is_there_already(work, work.stamp.sha256):
+                work.result = skipped(target, DONE_BEFORE)
+                return
+            photo = read_photo(data, max_pixels=settings.max_pixels)
+            work.prepared = self._colorizer.prepare(photo, force=settings.force)
+            if work.prepared.has_color:
+                reason = "has colour already; --force recolours it"
+                self._log("skipped", work, reason=reason)
+                work.result = replace(skipped(target, reason), size=photo.size)
+
+    def paint(self, works: Sequence[Work]) -> None:
+        """Run the network for several photographs."""
+        begun = time.perf_counter()
+        maps = [
+            (work, luminance)
+            for work in works
+            if work.prepared is not None
+            for luminance in work.prepared.luminances
+            if luminance is not None
+        ]
+        answers = self._colorizer.paint([luminance for _, luminance in maps])
+        for (work, _), answer in zip(maps, answers, strict=True):
+            if isinstance(answer, Answer):
+                work.answers.append(answer)
+            elif work.result is None:
+                self.fail(work, str(answer))
+        for work in works:
+            work.seconds += (time.perf_counter() - begun) / len(works)
+
+    def encode(self, work: Work) -> None:
+        """Bring the colours onto the photograph and write it."""
+        with _Attempt(work, self):
+            assert work.prepared is not None
+            target, photo = work.target, work.prepared.photo
+            assert work.stamp is not None
+            size, notes = photo.size, [*photo.warnings, *notes_of(work.answers)]
+            if target.format is not None and target.format != photo.format:
+                notes.append(f"the input is {photo.format}; written as {target.format}")
+            data = encode_photo(
+                photo,
+                self._colorizer.finish(work.prepared, work.answers),
+                format=target.format or "keep",
+                quality=self._settings.quality,
+                provenance=self._colorizer.provenance(
+                    work.stamp.sha256,
+                    self._settings.quality,
+                    min(answer.input_px for answer in work.answers),
+                ),
+                warnings=notes,
+            )
+            sha256 = hashlib.sha256(data).hexdigest()
+            # Said before the file has its name: killed in between, the next run knows it as ours.
+            self._log("writing", work, output=Stamp(len(data), 0, sha256))
+            write_atomic(target.output, data)
+            work.result = PhotoResult(
+                "done",
+                target.source,
+                target.output,
+                size=size,
+                confidence=mean_confidence(work.answers),
+                notes=tuple(notes),
+            )
+            self._log("done", work, output=_stamp_of_file(target.output, sha256))
+        work.prepared = None  # results may wait for a slow reader; pixels need not
+
+    def fail(self, work: Work, reason: str, trace: str = "") -> None:
+        """Give up on one photograph."""
+        target = work.target
+        work.result = PhotoResult("failed", target.source, target.output, reason, traceback=trace)
+        work.prepared = None
+        self._log("failed", work, reason=reason)
+
+    def _is_there_already(self, work: Work, source_sha256: str) -> bool:
+        """Whether the output is what this run would make, though times or the manifest are new."""
+        target = work.target
+        line = self._manifest.get(target.key) if self._manifest else None
+        if line is not None and line.output is not None:
+            if not (line.is_current(self._digest) and line.output.matches(target.output)):
+                return False
+            if line.input is None or line.input.sha256 != source_sha256:
+                return False
+        else:  # no manifest, or it was lost: the output tells where it comes from
+            wanted = self._colorizer.provenance(source_sha256, self._settings.quality)
+            if provenance_of(target.output) != wanted:
+                return False
+        sha256 = hash_file(target.output)
+        self._log("done", work, output=_stamp_of_file(target.output, sha256))
+        return True
+
+    def _log(
+        self, event: Event, work: Work, *, output: Stamp | None = None, reason: str = ""
+    ) -> None:
+        if self._manifest is None:
+            return
+        more: dict[str, object] = {"input": str(work.target.source)}
+        if work.result is not None and work.result.status == "done":
+            line = work.result.to_json()
+            more |= {name: line[name] for name in ("confidence", "notes")}
+        self._manifest.append(
+            event,
+            work.target.key,
+            settings=self._digest,
+            input=work.stamp,
+            output=output,
+            reason=reason,
+            more=more,
+        )
+
+
+class _Attempt:
+    """Turns what goes wrong with one photograph into its result; the rest of the folder goes on.
+
+    Only a disk on which nothing more can be written ends the run.
+    """
+
+    def __init__(self, work: Work, stages: Stages) -> None:
+        self._work, self._stages = work, stages
+        self._begun = time.perf_counter()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        work = self._work
+        work.seconds += time.perf_counter() - self._begun
+        foreseen = isinstance(error, Exception) and not is_fatal(error)
+        if isinstance(error, Exception) and foreseen:
+            self._stages.fail(work, *_reason(error))
+        if work.result is not None:
+            work.result = replace(work.result, seconds=work.seconds)
+        return foreseen
+
+
+def is_fatal(error: BaseException) -> bool:
+    """Whether nothing more can be written after this."""
+    cause = error.__cause__
+    return isinstance(error, OutputError) and isinstance(cause, OSError) and cause.errno in FATAL
+
+
+def mean_confidence(answers: Sequence[Answer]) -> float | None:
+    """The mean over a photograph's frames; None if the network does not tell."""
+    values = [answer.confidence for answer in answers if answer.confidence is not None]
+    return sum(values) / len(values) if values else None
+
+
+def notes_of(answers: Sequence[Answer]) -> tuple[str, ...]:
+    """What had to be given up for a photograph, each thing once."""
+    return tuple(dict.fromkeys(note for answer in answers for note in answer.notes))
+
+
+def skipped(target: Target, reason: str) -> PhotoResult:
+    """A result for a photograph with which nothing is done."""
+    return PhotoResult("skipped", target.source, target.output, reason)
+
+
+def _reason(error: Exception) -> tuple[str, str]:
+    """One line for people, and the traceback if nobody foresaw this."""
+    if isinstance(error, PhotoError | OutputError):
+        return str(error), ""
+    if isinstance(error, MemoryError):
+        return "not enough memory for this photograph; close other programs", ""
+    if isinstance(error, OSError):
+        return f"cannot be read: {(error.strerror or str(error)).lower()}", ""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"unforeseen {text}; please report this", "".join(traceback.format_exception(error))
+
+
+def provenance_of(path: Path) -> Provenance | None:
+    """What recolor wrote into an output; None if there is none, or it is not one of ours."""
+    if not path.is_file():
+        return None
+    try:
+        return read_provenance(path)
+    except PhotoError:
+        return None
+
+
+def cost(work: Work) -> int:
+    """Read a file; bytes that its photograph will hold while it is under way.
+
+    That is the file, its pixels, their colours if they need room of their own, and the result.
+    Only the header is looked at; where it cannot be, the stage that decodes says why.
+    """
+    try:
+        work.data = _read(work)
+    except (PhotoError, OSError, MemoryError):
+        return 0
+    try:
+        with Image.open(io.BytesIO(work.data)) as image:
+            pixels = image.width * image.height * getattr(image, "n_frames", 1)
+            gray = image.mode in ("1", "L", "LA", "I;16", "I;16B")
+            deep = image.mode.startswith("I;16")
+    except Image.DecompressionBombError:  # larger than Pillow likes; --max-pixels has the say
+        return ALONE
+    except Exception:  # whatever a damaged header makes Pillow do, it is told while decoding
+        return 4 * len(work.data)
+    if image.format == "PNG":
+        deep = work.data[24] == 16
+    channels = 4 if gray else 3
+    return pixels * channels * (2 if deep else 1) + 2 * len(work.data)
+
+
+def _read(work: Work) -> bytes:
+    path = work.target.source
+    data = read_bytes(path)
+    work.stamp = Stamp(len(data), path.stat().st_mtime_ns, hashlib.sha256(data).hexdigest())
+    return data
+
+
+def _stamp_of_file(path: Path, sha256: str) -> Stamp:
+    status = path.stat()
+    return Stamp(status.st_size, status.st_mtime_ns, sha256)

@@ -1,0 +1,90 @@
+"""What the tests of `recolor colorize` share: tiny weights, a fake network, a way to run the CLI."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from recolor_cli.checkpoints import Card, ColorModel, save_weights
+from recolor_cli.models import create_model
+
+TINY = {"levels": 2, "base": 4, "out_channels": 2}
+INPUT_PX = 64
+
+
+def tiny_card(**changes: object) -> Card:
+    values: dict[str, object] = {
+        "network": "residual-unet",
+        "arguments": TINY,
+        "color": {"space": "lab"},
+        "input_size": INPUT_PX,
+    }
+    return Card(**(values | changes))  # type: ignore[arg-type]
+
+
+def save_tiny_weights(path: Path, seed: int = 0) -> Path:
+    """Random weights of a network so small that a photo takes milliseconds."""
+    torch.manual_seed(seed)
+    network = create_model("residual-unet", **TINY)
+    with torch.no_grad():
+        network.head.weight.mul_(3)  # colours that can be seen
+    save_weights(path, network, tiny_card())
+    return path
+
+
+class FakeNetwork(nn.Module):
+    """Does to every picture what a function says.
+
+    Args:
+        answer: (B, 1, H, W) -> (B, 2, H, W), or raises.
+    """
+
+    space = "lab"
+
+    def __init__(self, answer: Callable[[Tensor], Tensor], stride: int = 4) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1), requires_grad=False)
+        self.answer = answer
+        self.stride = stride
+        self.seen: list[tuple[int, ...]] = []
+
+    def forward(self, gray: Tensor) -> Tensor:
+        self.seen.append(tuple(gray.shape))
+        return self.answer(gray)
+
+
+def fake_model(answer: Callable[[Tensor], Tensor], stride: int = 4) -> ColorModel:
+    network = FakeNetwork(answer, stride).eval()
+    return ColorModel(network=network, card=tiny_card(), sha256="0" * 64, name="fake")
+
+
+def recolor(*argv: object, **options: object) -> subprocess.CompletedProcess[bytes]:
+    """Run the program in a process of its own, with one thread for arithmetic."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "120"}
+    environment |= options.pop("env", {})  # type: ignore[arg-type]
+    return subprocess.run(
+        [sys.executable, "-m", "recolor_cli", *map(os.fsencode, map(str, argv))],
+        capture_output=True,
+        env=environment,
+        timeout=120,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every visible file below a folder, with its content."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
+    }
+
+
+def temporary_files(folder: Path) -> list[Path]:
+    return list(folder.rglob(".recolor-*.part"))
