@@ -45,24 +45,25 @@ def f_to_linear(
     The matrix acts on X - Y and Z - Y: its rows sum to 1, so greys come out as Y to the last bit.
 
     Args:
-        fy: (..., W), (L + 16) / 116.
-        y: (..., W), `cube(fy)`.
-        f_steps: (..., 2, W), a / 500 and -b / 200; becomes f(X) and f(Z).
+        fy: any shape, (L + 16) / 116.
+        y: same shape, `cube(fy)`.
+        f_steps: (2, *shape), a / 500 and -b / 200; becomes f(X) and f(Z).
         white: the value that white gets in the result.
         work: memory to reuse.
 
     Returns:
-        (..., 3, W), not clipped; lives in `work` if that is given.
+        (3, *shape), not clipped; lives in `work` if that is given.
     """
     work = work or Workspace()
-    f_steps += fy[..., None, :]
+    f_steps += fy
     xz = cube(f_steps, work=work)
-    xz -= y[..., None, :]
+    xz -= y
     matrix = (XYZ_TO_RGB * white).astype(np.float32)
-    shape = (*fy.shape[:-1], 3, fy.shape[-1])
-    rgb = np.multiply(xz[..., :1, :], matrix[:, :1], out=work.get("rgb", shape))
-    rgb += np.multiply(xz[..., 1:, :], matrix[:, 2:], out=work.get("term", shape))
-    rgb += (y if white == 1 else np.multiply(y, np.float32(white)))[..., None, :]
+    x_column, z_column = (matrix[:, i].reshape(3, *[1] * fy.ndim) for i in (0, 2))
+    shape = (3, *fy.shape)
+    rgb: Floats = np.multiply(xz[0], x_column, out=work.get("rgb", shape))
+    rgb += np.multiply(xz[1], z_column, out=work.get("term", shape))
+    rgb += y if white == 1 else np.multiply(y, np.float32(white), out=work.get("y", y.shape))
     return rgb
 
 
@@ -85,7 +86,7 @@ def cube(f: Floats, *, work: Workspace | None = None) -> Floats:
 
 
 def encode(rgb: Floats, out: Pixels) -> None:
-    """Linear light (rows, 3, W) -> sRGB pixels, rounded, written into out (rows, W, 3).
+    """Linear light (3, rows, W) -> sRGB pixels, rounded, written into out (rows, W, 3).
 
     Args:
         rgb: 0 .. `white_of(out.dtype)`. Overwritten.
@@ -95,7 +96,7 @@ def encode(rgb: Floats, out: Pixels) -> None:
         planes = lookup(_encode_table8(), rgb.astype(np.uint16))
     else:
         planes = _encode16(rgb)
-    cv2.merge([planes[:, channel] for channel in range(3)], dst=out)
+    cv2.merge(list(planes), dst=out)
 
 
 def white_of(dtype: Any) -> float:

@@ -75,15 +75,22 @@ def _between(table: Floats, index: NDArray[np.int32], share: Floats) -> Floats:
 
 def chroma_scale(lightness: Floats, a: Floats, b: Floats) -> Floats:
     """The factor, 0..1, by which a and b are scaled to lie inside sRGB; 1 below the knee."""
-    chroma = np.sqrt(a * a + b * b)
     limit = max_chroma(lightness, a, b)
-    # Black and white have limit 0 and only grey may stay: the factor is then 0.
-    over = chroma - np.float32(KNEE) * limit
+    chroma = a * a
+    chroma += b * b
+    np.sqrt(chroma, out=chroma)
+    # over / (over + room) is x / (1 + x). Black and white have limit 0: every colour goes to grey.
+    over = chroma - limit * np.float32(KNEE)
     np.maximum(over, np.float32(0), out=over)
-    room = np.float32(1 - KNEE) * limit
-    inside = np.float32(KNEE) * limit + room * over / np.maximum(over + room, np.float32(1e-12))
-    scale = inside / np.maximum(chroma, np.float32(1e-12))
-    return np.where(over > 0, scale, np.float32(1)).astype(np.float32, copy=False)
+    room = limit * np.float32(1 - KNEE)
+    inside = over + room
+    np.maximum(inside, np.float32(1e-12), out=inside)
+    np.divide(over, inside, out=inside)
+    inside *= room
+    inside += limit * np.float32(KNEE)
+    np.maximum(chroma, np.float32(1e-12), out=chroma)
+    inside /= chroma
+    return np.where(over > 0, inside, np.float32(1))
 
 
 def compress_chroma(lightness: Floats, a: Floats, b: Floats) -> tuple[Floats, Floats]:
@@ -120,7 +127,7 @@ def _table() -> Floats:
         step = step / np.float32(2)
         middle = low + step
         rgb = lab_to_linear(lightness, middle * unit_a, middle * unit_b)
-        inside = (rgb.min(axis=-2) >= -_TOLERANCE) & (rgb.max(axis=-2) <= 1 + _TOLERANCE)
+        inside = (rgb.min(axis=0) >= -_TOLERANCE) & (rgb.max(axis=0) <= 1 + _TOLERANCE)
         low += step * inside
     edge = np.zeros((1, shape[1]), np.float32)
     table: Floats = np.concatenate((edge, low, edge)).ravel()

@@ -124,9 +124,9 @@ def lab_to_rgb(lab: Floats, dtype: Any = np.uint8) -> Pixels:
 
 
 def lab_to_linear(lightness: Floats, a: Floats, b: Floats) -> Floats:
-    """Lab, three arrays (..., W) -> linear R, G, B (..., 3, W); outside the gamut not in 0..1."""
+    """Lab, three arrays of one shape -> linear R, G, B (3, *shape); not in 0..1 outside sRGB."""
     fy = (lightness + np.float32(16)) * np.float32(1 / 116)
-    f_steps = np.stack((a * np.float32(1 / 500), b * np.float32(-1 / 200)), axis=-2)
+    f_steps = np.stack((a * np.float32(1 / 500), b * np.float32(-1 / 200)))
     return f_to_linear(fy, cube(fy), f_steps)
 
 

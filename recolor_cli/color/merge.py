@@ -62,7 +62,7 @@ def merge_ab(
     source = gray_plane(pixels)
     for rows in strips(pixels, STRIP_PIXELS):
         fy, y = f_and_y(source[rows])
-        f_xz = steps.rows(rows.start, rows.stop, work.get("f_xz", (len(fy), 2, fy.shape[1])))
+        f_xz = steps.rows(rows.start, rows.stop, work.get("f_xz", (2, *fy.shape)))
         rgb = f_to_linear(fy, y, f_xz, white=white, work=work)
         spot = _far_from_gray(rgb, y, white, work)
         if len(spot):
@@ -73,7 +73,7 @@ def merge_ab(
 
 def _far_from_gray(rgb: Floats, y: Floats, white: float, work: Workspace) -> NDArray[np.intp]:
     """Flat positions, within the strip, of pixels that may have more chroma than the knee."""
-    red, green, blue = (rgb[:, channel] for channel in range(3))
+    red, green, blue = rgb
     bound, extreme = work.get("bound", y.shape), work.get("extreme", y.shape)
     np.multiply(y, np.float32(white * (1 - SAFE_RED)), out=bound)
     far = red < bound
@@ -92,10 +92,8 @@ def _compress(
     rgb: Floats, fy: Floats, y: Floats, f_xz: Floats, spot: NDArray[np.intp], white: float
 ) -> None:
     """Bring the pixels at `spot` of a strip into the gamut."""
-    row, column = np.divmod(spot, fy.shape[1])
     center = fy.take(spot)
-    at = row * (2 * fy.shape[1]) + column
-    step = np.stack((f_xz.take(at), f_xz.take(at + fy.shape[1])))
+    step = np.stack([plane.take(spot) for plane in f_xz])
     step -= center
     lightness = center * np.float32(116)
     lightness -= np.float32(16)
@@ -103,14 +101,11 @@ def _compress(
     over = np.flatnonzero(scale < 1)
     if not len(over):
         return
-    step = step[:, over] * scale[over]
-    inside = f_to_linear(center[over], y.take(spot[over]), step, white=white)
+    spot = spot[over]
+    inside = f_to_linear(center[over], y.take(spot), step[:, over] * scale[over], white=white)
     np.clip(inside, 0, white, out=inside)
-    flat = rgb.reshape(-1)
-    at = row[over] * (3 * fy.shape[1]) + column[over]
-    for channel in inside:
-        flat[at] = channel
-        at += fy.shape[1]
+    for plane, values in zip(rgb, inside, strict=True):
+        plane.reshape(-1)[spot] = values
 
 
 def _f_steps(ab: Floats, saturation: float) -> Floats:

@@ -33,27 +33,25 @@ class Upsampler:
             small = np.asarray(averaged, np.float32).reshape(h, w, channels)
         self.size = size
         self.channels = channels
-        # Columns first: each channel becomes rows (W, h), then turns back into planes (h, W).
-        columns = _Cubic(np.ascontiguousarray(small.transpose(1, 2, 0)).reshape(w, -1), width)
-        wide = columns.rows(0, width, np.empty((width, channels * h), np.float32))
-        planes = wide.reshape(width, channels, h).transpose(2, 1, 0)
-        self._rows = _Cubic(np.ascontiguousarray(planes).reshape(h, -1), height)
+        # Columns first, as rows of the turned map: (C, w, h) -> (C, W, h), and back to (C, h, W).
+        turned = _Cubic(np.ascontiguousarray(small.transpose(2, 1, 0)), width)
+        wide = turned.rows(0, width, np.empty((channels, width, h), np.float32))
+        self._rows = _Cubic(np.ascontiguousarray(wide.transpose(0, 2, 1)), height)
 
     def rows(self, top: int, bottom: int, out: Floats | None = None) -> Floats:
-        """Rows top .. bottom of the picture: (bottom - top, C, W) float32."""
+        """Rows top .. bottom of the picture: (C, bottom - top, W) float32."""
         if out is None:
-            out = np.empty((bottom - top, self.channels, self.size[1]), np.float32)
-        self._rows.rows(top, bottom, out.reshape(bottom - top, -1))
-        return out
+            out = np.empty((self.channels, bottom - top, self.size[1]), np.float32)
+        return self._rows.rows(top, bottom, out)
 
 
 class _Cubic:
-    """Rows of (n, M) interpolated to `count` rows."""
+    """Rows of (C, n, M) interpolated to `count` rows."""
 
     def __init__(self, source: Floats, count: int) -> None:
         """Place every row of the result between two rows of the source."""
         self._source = source
-        n = len(source)
+        n = source.shape[1]
         self._same = n == count
         position = (np.arange(count) + 0.5) * (n / count) - 0.5
         self._cell = np.floor(position).astype(np.int64)
@@ -63,13 +61,13 @@ class _Cubic:
     def rows(self, top: int, bottom: int, out: Floats) -> Floats:
         """Rows top .. bottom, written to out."""
         if self._same:
-            out[:] = self._source[top:bottom]
+            out[:] = self._source[:, top:bottom]
             return out
         row = top
         while row < bottom:
             cell = self._cell[row]
             end = min(int(np.searchsorted(self._cell, cell, side="right")), bottom)
-            self._interval(int(cell), self._t[row:end], out[row - top : end - top])
+            self._interval(int(cell), self._t[row:end], out[:, row - top : end - top])
             row = end
         return out
 
@@ -86,8 +84,9 @@ class _Cubic:
 
     def _coefficients(self, cell: int) -> tuple[Floats, ...]:
         # Between rows p1 and p2: p1 + t (c1 + t (c2 + t c3)), the cubic of Keys.
-        last = len(self._source) - 1
-        p0, p1, p2, p3 = (self._source[min(max(cell + i, 0), last)] for i in (-1, 0, 1, 2))
+        last = self._source.shape[1] - 1
+        rows = [min(max(cell + i, 0), last) for i in (-1, 0, 1, 2)]
+        p0, p1, p2, p3 = (self._source[:, row, None] for row in rows)
         half = np.float32(0.5)
         c1 = (p2 - p0) * half
         c3 = (p1 - p2) * np.float32(1.5) + (p3 - p0) * half
