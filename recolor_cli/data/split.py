@@ -1,0 +1,100 @@
+"""Train, val and test by content hash: adding files never moves one from train to test."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from recolor_cli.data.photos import LeftOut, Photo
+from recolor_cli.errors import DataError
+
+SETS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which photograph is in which set.
+
+    Attributes:
+        sets: digest -> "train", "val" or "test".
+        names: digest -> file name, for people.
+        left_out: (file name, reason).
+    """
+
+    sets: dict[str, str]
+    names: dict[str, str]
+    left_out: tuple[tuple[str, str], ...] = ()
+
+    def counts(self) -> dict[str, int]:
+        """Photographs in each set, then files left out by reason."""
+        sets = Counter(self.sets.values())
+        reasons = Counter(reason for _, reason in self.left_out)
+        return {name: sets[name] for name in SETS} | dict(sorted(reasons.items()))
+
+    def choose(self, photos: Sequence[Photo], name: str) -> list[Photo]:
+        """The photographs of one set, ordered by digest (so a prefix is a random subset)."""
+        chosen = [photo for photo in photos if self.sets.get(photo.digest) == name]
+        return sorted(chosen, key=lambda photo: photo.digest)
+
+    def to_json(self) -> str:
+        """Readable: sets of {digest: name}, and what was left out."""
+        value: dict[str, object] = {"counts": self.counts()}
+        for name in SETS:
+            value[name] = {d: self.names[d] for d, s in sorted(self.sets.items()) if s == name}
+        value["left_out"] = [list(pair) for pair in self.left_out]
+        return json.dumps(value, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, source: Path) -> Split:
+        """What `to_json` wrote.
+
+        Raises:
+            DataError: It is something else.
+        """
+        try:
+            value = json.loads(text)
+            sets = {digest: name for name in SETS for digest in value[name]}
+            names = {digest: text for name in SETS for digest, text in value[name].items()}
+            left_out = tuple((name, reason) for name, reason in value["left_out"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"'{source}' is not a split ({error}); take one from a run") from error
+        return cls(sets, names, left_out)
+
+
+def hash_share(digest: str) -> float:
+    """A digest as an even number in 0..1."""
+    return int(digest[:12], 16) / 16**12
+
+
+def split_by_hash(
+    photos: Sequence[Photo],
+    left_out: Sequence[LeftOut] = (),
+    *,
+    val_share: float,
+    test_share: float,
+) -> Split:
+    """Each photograph's set follows from its bytes alone."""
+    sets = {}
+    for photo in photos:
+        share = hash_share(photo.digest)
+        if share < test_share:
+            sets[photo.digest] = "test"
+        else:
+            sets[photo.digest] = "val" if share < test_share + val_share else "train"
+    return _split(photos, sets, left_out)
+
+
+def split_given(
+    train: Sequence[Photo], val: Sequence[Photo], left_out: Sequence[LeftOut] = ()
+) -> Split:
+    """Everything to train on, and a validation set of its own; shared photographs are validated."""
+    sets = {photo.digest: "train" for photo in train} | {photo.digest: "val" for photo in val}
+    return _split([*train, *val], sets, left_out)
+
+
+def _split(photos: Sequence[Photo], sets: dict[str, str], left_out: Sequence[LeftOut]) -> Split:
+    names = {photo.digest: photo.item.name for photo in photos}
+    return Split(sets, names, tuple((one.item.name, one.reason) for one in left_out))

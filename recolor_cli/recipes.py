@@ -1,0 +1,326 @@
+"""Recipes: everything that decides a training run, as frozen values; only differences are written.
+
+`RECIPES` reproduces the systems of the five reports (see docs/papers.md for what they leave open)
+and holds our own. Units are in the names; 0 or "" switches a part off. No torch here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import Field, asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, get_origin, get_type_hints
+
+from recolor_cli.errors import RecipeError, UsageError
+
+Argument = bool | int | float | str | tuple[int, ...]
+
+
+def _field(default: Any, *, low: float = -math.inf, high: float = math.inf, of: str = "") -> Any:
+    """A field with its range, or with its choices separated by spaces."""
+    metadata = {"low": low, "high": high, "of": tuple(of.split()) if of else ()}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides a training run; the comment beside a field is its documentation."""
+
+    # What it is.
+    title: str = _field("")  # one line for `recolor recipes`
+    paper: str = _field("ours")  # which report it reproduces
+
+    # Networks.
+    network: str = _field("bins-unet")  # a name in MODELS
+    network_arguments: dict[str, Argument] = _field({})  # --set network.NAME=VALUE
+    discriminator: str = _field("")  # a name in DISCRIMINATORS; "" = none is built
+    discriminator_arguments: dict[str, Argument] = _field({})  # --set discriminator.NAME=VALUE
+    initialization: str = _field("default", of="default normal xavier")  # normal: N(0, 0.02)
+    init: str = _field("")  # weights file or run folder whose generator the run starts from
+    encoder_weights: str = _field("")  # of the encoder: a file, "torchvision" or "shipped"
+    freeze_encoder_to_stride: int = _field(0, low=0, high=64)  # blocks up to this stride stay fixed
+
+    # Data.
+    crop_px: int = _field(128, low=8, high=4096)  # side of the square that the network sees
+    resize: str = _field("crop", of="crop squash")  # crop: scale, then cut; squash: whole picture
+    scale_min: float = _field(1.0, low=1.0, high=8)  # short side before cutting, in crop_px
+    scale_max: float = _field(1.125, low=1.0, high=8)
+    flip: float = _field(0.5, low=0, high=1)  # probability of a mirror image
+    flip_vertical: float = _field(0.0, low=0, high=1)
+    rotate_degrees: float = _field(0.0, low=0, high=180)  # random rotation by up to this much
+    train_images: int = _field(0, low=0)  # use so many of the training set; 0 = all
+    name_weights: str = _field("")  # "coco=1.5,lfw=0.5": sampling weight by file-name prefix
+    val_share: float = _field(0.1, low=0, high=0.9)
+    test_share: float = _field(0.1, low=0, high=0.9)
+    min_side_px: int = _field(64, low=1)  # smaller pictures are left out
+    min_chroma: float = _field(
+        2.0, low=0, high=100
+    )  # greyer pictures (mean ab radius) are left out
+    cache: str = _field("ram", of="ram device none")  # where decoded pictures are kept
+    workers: int = _field(1, low=0, high=256)  # threads that cut crops; 0 = in the loop
+
+    # The grey input as history would have made it: probability of each defect.
+    age_spectral: float = _field(0.0, low=0, high=1)  # film that sees colours differently
+    age_tone: float = _field(0.0, low=0, high=1)  # gamma, contrast, fading
+    age_shading: float = _field(0.0, low=0, high=1)  # uneven light, vignette, fading in patches
+    age_blur: float = _field(0.0, low=0, high=1)
+    age_grain: float = _field(0.0, low=0, high=1)
+    age_scratches: float = _field(0.0, low=0, high=1)  # scratches and dust
+    age_halftone: float = _field(0.0, low=0, high=1)  # printed dots
+    age_jpeg: float = _field(0.0, low=0, high=1)
+
+    # What the generator is asked for.
+    objective: str = _field("l1", of="bins l1 huber none")
+    reconstruction_weight: float = _field(1.0, low=0)  # of the objective beside the others (lambda)
+    rebalance_uniform: float = _field(
+        0.85, low=0, high=1
+    )  # bins: Zhang 2016's lambda; 1 = no rebalancing
+    temperature: float = _field(0.3, low=1e-3, high=10)  # bins: of the decoding
+    perceptual_weight: float = _field(0.0, low=0)  # VGG features of pictures whose L is 0
+    lpips_weight: float = _field(0.0, low=0)
+    perceptual_weights: str = _field("")  # VGG / LPIPS weights: a file; "" = torchvision or lpips
+
+    # The adversary.
+    gan: str = _field("none", of="none bce bce-sigmoid hinge wgan-clip wgan-gp")
+    gan_weight: float = _field(1.0, low=0)
+    gan_from_epoch: float = _field(0.0, low=0)  # two stages: reconstruction only before this epoch
+    d_loss_scale: float = _field(0.5, low=0)  # pix2pix halves the discriminator's loss
+    critic_steps: int = _field(1, low=1, high=100)  # discriminator steps for each generator step
+    clip_value: float = _field(0.01, low=0)  # wgan-clip: bound of the critic's weights
+    gradient_penalty: float = _field(10.0, low=0)  # wgan-gp: lambda_gp
+
+    # Optimisation.
+    optimizer: str = _field("adam", of="adamw adam sgd rmsprop")
+    lr: float = _field(2e-4, low=0, high=10)
+    d_lr: float = _field(0.0, low=0, high=10)  # of the discriminator; 0 = lr
+    beta1: float = _field(0.9, low=0, high=0.9999)
+    beta2: float = _field(0.999, low=0, high=0.999999)
+    weight_decay: float = _field(0.0, low=0)
+    encoder_lr_scale: float = _field(1.0, low=0)  # of lr, for a pretrained encoder
+    schedule: str = _field("constant", of="constant cosine")
+    warmup_images: int = _field(0, low=0)
+    clip_norm: float = _field(0.0, low=0)  # of the generator's gradient; 0 = not clipped
+    ema_halflife_images: float = _field(0.0, low=0)  # of the generator's moving average; 0 = none
+    batch: int = _field(16, low=1, high=65536)  # images of one optimiser step, over all processes
+    accumulate: int = _field(1, low=1, high=4096)  # backward passes that share one step
+    epochs: float = _field(0.0, low=0)
+    total_images: int = _field(0, low=0)  # length of the run; 0 = epochs x training images
+    precision: str = _field("auto", of="auto fp32 bf16 fp16")
+
+    # Upkeep, in images seen. 0 = as often as needed: see `resolved`.
+    log_every_images: int = _field(0, low=0)
+    validate_every_images: int = _field(0, low=0)
+    sample_every_images: int = _field(0, low=0)
+    checkpoint_every_images: int = _field(0, low=0)  # 0 = at validations and by the clock
+    checkpoint_minutes: float = _field(5.0, low=0)
+    val_images: int = _field(512, low=1)  # at most so many are validated on
+    val_px: int = _field(0, low=0, high=4096)  # side of validation pictures; 0 = crop_px
+    best_by: str = _field("loss", of="loss ab_error")  # what best/ minimises
+    divergence_factor: float = _field(
+        50.0, low=0
+    )  # stop at so many times the first loss; 0 = never
+    tensorboard: bool = _field(False)  # write events/ too
+
+    def __post_init__(self) -> None:
+        """Check every field's type and range, then how fields go together."""
+        for f in fields(self):
+            object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
+        if self.scale_max < self.scale_min:
+            raise RecipeError(
+                f"scale_max '{self.scale_max}' is below scale_min '{self.scale_min}'; raise it"
+            )
+        if self.val_share + self.test_share >= 1:
+            raise RecipeError("val_share and test_share leave nothing to train on; lower one")
+        if self.batch % self.accumulate:
+            raise RecipeError(
+                f"batch '{self.batch}' must be a multiple of accumulate '{self.accumulate}'"
+            )
+        if (self.gan != "none") != bool(self.discriminator):
+            raise RecipeError(
+                f"gan '{self.gan}' and discriminator '{self.discriminator}' contradict each other; "
+                "set both, or gan=none and discriminator="
+            )
+        if self.objective == "none" and self.gan == "none":
+            raise RecipeError("objective 'none' without a gan leaves nothing to learn; set one")
+        if not (self.epochs or self.total_images):
+            raise RecipeError("the run has no length; set epochs or total_images")
+        parse_name_weights(self.name_weights)
+
+    def images(self, train_images: int) -> int:
+        """Length of the run in images: `total_images`, or `epochs` over so many photographs."""
+        return self.total_images or round(self.epochs * train_images)
+
+    def to_json(self) -> str:
+        """Every value, readable."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+_TYPES = get_type_hints(Recipe)
+
+
+def _checked(f: Field[Any], value: Any) -> Any:
+    kind = _TYPES[f.name]
+    if get_origin(kind) is dict:
+        if not isinstance(value, Mapping):
+            raise RecipeError(f"{f.name} must be a mapping, got '{value}'")
+        return {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not kind:
+        raise RecipeError(f"{f.name} must be {_KINDS[kind]}, got '{value}'")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise RecipeError(f"{f.name} must be a finite number, got '{value}'")
+    low, high, choices = f.metadata["low"], f.metadata["high"], f.metadata["of"]
+    if choices and value not in choices:
+        near = did_you_mean(str(value), choices)
+        raise RecipeError(f"{f.name} cannot be '{value}'; {near or 'one of ' + ', '.join(choices)}")
+    if kind in (int, float) and not low <= value <= high:
+        raise RecipeError(f"{f.name} must be {_span(low, high)}, got '{value}'")
+    return value
+
+
+_KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def _span(low: float, high: float) -> str:
+    if math.isinf(high):
+        return f"at least {low:g}"
+    return f"between {low:g} and {high:g}"
+
+
+def did_you_mean(name: str, known: Any) -> str:
+    """The nearest of the known names as the end of an error text, or ""."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"did you mean '{near[0]}'?" if near else ""
+
+
+def parse_name_weights(text: str) -> dict[str, float]:
+    """ "coco=1.5,lfw=0.5" -> {"coco": 1.5, "lfw": 0.5}."""
+    weights = {}
+    for part in filter(None, text.split(",")):
+        prefix, equals, value = part.partition("=")
+        try:
+            weights[prefix] = float(value)
+        except ValueError:
+            weights[prefix] = math.nan
+        if not equals or not 0 <= weights[prefix] < math.inf:
+            raise RecipeError(f"name_weights has '{part}'; write PREFIX=WEIGHT, e.g. coco=1.5")
+    return weights
+
+
+def parse_value(text: str, kind: type | None) -> Any:
+    """The text of `--set` as a value of the field's type; None: as JSON where it is JSON."""
+    if kind is str:
+        return text
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        if kind is None:
+            return text
+        try:  # 1e-3 is JSON, but 1_000 and .5 are what people also write
+            value = int(text) if kind is int else float(text)
+        except ValueError:
+            return text
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)  # 2e6
+    return tuple(value) if isinstance(value, list) else value
+
+
+def get_recipe(name: str) -> Recipe:
+    """The recipe with that name.
+
+    Raises:
+        RecipeError: There is none.
+    """
+    if name not in RECIPES:
+        raise RecipeError(
+            f"no recipe named '{name}'; {did_you_mean(name, RECIPES)} 'recolor recipes' lists all"
+        )
+    return RECIPES[name]
+
+
+def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
+    """The recipe with `--set` values put in.
+
+    Args:
+        settings: field -> text; "network.NAME" and "discriminator.NAME" reach the arguments.
+
+    Raises:
+        RecipeError: A field is unknown, or a value has the wrong type or range.
+    """
+    changes: dict[str, Any] = {}
+    for name, text in settings.items():
+        part, dot, argument = name.partition(".")
+        home = f"{part}_arguments"
+        if dot and home in _TYPES:
+            arguments = changes.setdefault(home, dict(getattr(recipe, home)))
+            arguments[argument] = parse_value(text, None)
+        elif name in _TYPES and get_origin(_TYPES[name]) is None:
+            changes[name] = parse_value(text, _TYPES[name])
+        else:
+            near = did_you_mean(name, _TYPES)
+            raise RecipeError(
+                f"recipes have no field '{name}'; {near} 'recolor recipes NAME' prints every field"
+            )
+    return replace(recipe, **changes)
+
+
+def read_settings(run: Path) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe of a run, and what else it was started with: name, seed, data, val, loaded.
+
+    Args:
+        run: the run folder.
+
+    Raises:
+        UsageError: The folder holds no run.
+        RecipeError: Its recipe is damaged, or of another version.
+    """
+    path = Path(run, "recipe.json")
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        return Recipe(**settings.pop("recipe")), settings
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"'{run}' holds no run; --resume wants the folder of one") from None
+    except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
+        raise RecipeError(
+            f"'{path}' is not a recipe of this version ({error}); start a new run"
+        ) from error
+
+
+BASE = Recipe(
+    title="distribution over ab bins, ImageNet encoder, ageing of the input; the shipped weights",
+    network="bins-unet",
+    encoder_weights="shipped",
+    freeze_encoder_to_stride=16,
+    encoder_lr_scale=0.15,
+    crop_px=128,
+    scale_max=1.6,
+    age_spectral=0.5,
+    age_tone=0.5,
+    age_shading=0.15,
+    age_blur=0.25,
+    age_grain=0.3,
+    age_scratches=0.1,
+    age_halftone=0.03,
+    age_jpeg=0.3,
+    objective="bins",
+    optimizer="adamw",
+    lr=1.5e-3,
+    weight_decay=0.01,
+    schedule="cosine",
+    warmup_images=6400,
+    clip_norm=1.0,
+    ema_halflife_images=10_000,
+    batch=32,
+    epochs=20,
+    val_px=192,
+)
+
+RECIPES: dict[str, Recipe] = {
+    "base": BASE,
+}

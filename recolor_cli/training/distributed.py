@@ -1,0 +1,148 @@
+"""Several processes as one: ranks from torchrun, averaged gradients, batch norm over all of them.
+
+Gradients are averaged by hand once a step instead of by DistributedDataParallel: a discriminator is
+called twice a step and differentiated twice by a gradient penalty, which DDP's hooks do not allow,
+and accumulation needs no special case. The averages are the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+BUCKET = 16 * 2**20  # numbers that are averaged in one message
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among all of a run.
+
+    Attributes:
+        rank: 0 .. world - 1; 0 writes files and speaks.
+        world: how many processes.
+        local: number of this process on its machine: its GPU.
+    """
+
+    rank: int = 0
+    world: int = 1
+    local: int = 0
+
+
+def join() -> Ranks:
+    """Meet the other processes that torchrun started; alone without torchrun."""
+    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+        return Ranks()
+    ranks = Ranks(
+        int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_RANK"])
+    )
+    if ranks.world > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return ranks
+
+
+def leave(ranks: Ranks) -> None:
+    """Part from the other processes."""
+    if ranks.world > 1 and dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def average_gradients(parameters: Iterable[nn.Parameter], ranks: Ranks) -> None:
+    """Replace every gradient by its mean over all processes."""
+    if ranks.world == 1:
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    bucket: list[Tensor] = []
+    for index, gradient in enumerate(gradients):
+        bucket.append(gradient)
+        if sum(g.numel() for g in bucket) >= BUCKET or index == len(gradients) - 1:
+            flat = torch.cat([g.reshape(-1) for g in bucket])
+            dist.all_reduce(flat)
+            flat /= ranks.world
+            for g, mean in zip(bucket, flat.split([g.numel() for g in bucket]), strict=True):
+                g.copy_(mean.view_as(g))
+            bucket = []
+
+
+def average_values(
+    values: Mapping[str, float], ranks: Ranks, device: torch.device
+) -> dict[str, float]:
+    """The mean of each value over all processes."""
+    if ranks.world == 1:
+        return dict(values)
+    flat = torch.tensor(list(values.values()), dtype=torch.float64, device=device)
+    dist.all_reduce(flat)
+    return dict(zip(values, (flat / ranks.world).tolist(), strict=True))
+
+
+def any_rank(flag: bool, ranks: Ranks, device: torch.device) -> bool:
+    """Whether the flag is up in any process."""
+    if ranks.world == 1:
+        return flag
+    up = torch.tensor(float(flag), device=device)
+    dist.all_reduce(up, op=dist.ReduceOp.MAX)
+    return bool(up.item())
+
+
+def wait(ranks: Ranks) -> None:
+    """Until every process is here."""
+    if ranks.world > 1:
+        dist.barrier()
+
+
+class _SumOverRanks(torch.autograd.Function):
+    """all_reduce whose gradient is all_reduce."""
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:  # noqa: ARG004  nothing needs to be kept
+        x = x.clone()
+        dist.all_reduce(x)
+        return x
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:  # type: ignore[override]  # noqa: ARG004
+        gradient = gradient.contiguous().clone()
+        dist.all_reduce(gradient)
+        return gradient
+
+
+class SyncedBatchNorm2d(nn.BatchNorm2d):
+    """Batch norm whose statistics are those of the whole batch over all processes.
+
+    torch's SyncBatchNorm does the same on GPUs only. Every process must hold equally many pixels.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise x (B, C, H, W); statistics in float32."""
+        if not self.training:
+            return super().forward(x)
+        values = x.float()
+        sums = torch.cat((values.mean((0, 2, 3)), (values * values).mean((0, 2, 3))))
+        mean, square = (_SumOverRanks.apply(sums) / dist.get_world_size()).chunk(2)
+        variance = (square - mean * mean).clamp_min(0)
+        if self.track_running_stats and self.running_mean is not None:
+            assert self.running_var is not None
+            assert self.num_batches_tracked is not None
+            count = x.numel() / x.shape[1] * dist.get_world_size()
+            momentum = self.momentum if self.momentum is not None else 0.1
+            with torch.no_grad():
+                self.num_batches_tracked += 1
+                self.running_mean.lerp_(mean, momentum)
+                self.running_var.lerp_(variance * (count / max(count - 1, 1)), momentum)
+        scale = torch.rsqrt(variance + self.eps)
+        shift = -mean * scale
+        if self.affine:
+            scale, shift = scale * self.weight, shift * self.weight + self.bias
+        return (values * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
+
+
+def synchronize_norms(network: nn.Module, ranks: Ranks) -> None:
+    """Let every batch norm of the network see all processes' pictures, in place."""
+    if ranks.world > 1:
+        for module in network.modules():
+            if type(module) is nn.BatchNorm2d:
+                module.__class__ = SyncedBatchNorm2d  # same parameters, same state, other forward

@@ -1,0 +1,263 @@
+"""What a run leaves behind while it goes on: log lines, judgements, pictures, checkpoints."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from recolor_cli.checkpoints import Card
+from recolor_cli.data.batches import validation_batches
+from recolor_cli.data.tensors import LabCrops
+from recolor_cli.errors import MissingExtraError, RecolorError
+from recolor_cli.recipes import Recipe
+from recolor_cli.training.material import Material
+from recolor_cli.training.players import Players
+from recolor_cli.training.plots import draw_curves, draw_samples
+from recolor_cli.training.precision import autocast
+from recolor_cli.training.run import RunFolder
+from recolor_cli.training.validation import validate
+
+SAMPLE_COLUMNS = 8
+LOGS, JUDGEMENTS = 400, 40  # about so many in a run, where the recipe does not say
+
+
+class DivergedError(RecolorError):
+    """The losses are not finite, or have exploded; the last good checkpoint is kept."""
+
+
+class Watcher(Protocol):
+    """Whoever is told how a run goes."""
+
+    def message(self, text: str) -> None:
+        """One line for people."""
+
+    def loading(self, done: int, total: int) -> None:
+        """So many of the files are read."""
+
+    def step(self, images: int, total: int, values: Mapping[str, float]) -> None:
+        """So many images are seen; the latest figures."""
+
+
+class Silent:
+    """A watcher that says nothing."""
+
+    def message(self, text: str) -> None:
+        """Ignore it."""
+
+    def loading(self, done: int, total: int) -> None:
+        """Ignore it."""
+
+    def step(self, images: int, total: int, values: Mapping[str, float]) -> None:
+        """Ignore it."""
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """How often things are done, in images seen.
+
+    Attributes:
+        log, judge, sample, save: every so many images; save may be 0: at judgements and by clock.
+    """
+
+    log: int
+    judge: int
+    sample: int
+    save: int
+
+    @classmethod
+    def of(cls, recipe: Recipe, total: int) -> Upkeep:
+        """The recipe's intervals, or fitting ones for a run of that length."""
+        log = recipe.log_every_images or max(recipe.batch, total // LOGS)
+        judge = recipe.validate_every_images or max(recipe.batch, total // JUDGEMENTS)
+        return cls(log, judge, recipe.sample_every_images or judge, recipe.checkpoint_every_images)
+
+
+def due(every: int, seen: int, batch: int) -> bool:
+    """Whether a multiple of `every` lies in the last batch."""
+    return every > 0 and seen // every != (seen - batch) // every
+
+
+class Sums:
+    """Means of losses since they were last asked for; kept on the device until then."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, losses: Mapping[str, Tensor]) -> None:
+        """Take one micro-batch's losses."""
+        for name, loss in losses.items():
+            value = loss.detach().double()
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def means(self) -> dict[str, float]:
+        """So far; {} before the first."""
+        return {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+
+    def clear(self) -> None:
+        """Start again."""
+        self._sums.clear()
+        self._counts.clear()
+
+
+class Keeper:
+    """Writes a run's folder; only the first process has one that writes.
+
+    Args:
+        run: the folder.
+        players: what is kept.
+        material: what is validated on.
+        name: of the recipe.
+        seen: images seen when the run goes on. state: of the run that is resumed.
+        watcher: is told what happens.
+    """
+
+    def __init__(
+        self,
+        run: RunFolder,
+        players: Players,
+        material: Material,
+        name: str,
+        watcher: Watcher,
+        state: Mapping[str, Any] | None,
+    ) -> None:
+        self.run, self.players, self.material = run, players, material
+        self.recipe, self.name, self.watcher = players.recipe, name, watcher
+        self.best: float = state["best"] if state else math.inf
+        self.first: float | None = state["first"] if state else None
+        self.seconds: float = state["seconds"] if state else 0.0
+        self.figures: dict[str, float] = {}  # of the latest judgement
+        self._begun = self._saved = self._logged = time.monotonic()
+        self._events: Any = None
+        if self.recipe.tensorboard:
+            self._events = _open_events(run)
+
+    def check(self, values: Mapping[str, float], seen: int) -> None:
+        """Refuse losses that training cannot come back from.
+
+        Raises:
+            DivergedError: One is not finite, or the reconstruction exploded.
+        """
+        kept = f"the last good checkpoint is kept in '{self.run.file('last')}'"
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise DivergedError(
+                    f"'{name}' is {value} after {seen} images; {kept}; try a lower lr"
+                )
+        value = values.get("g_reconstruction")
+        if value is None:
+            return
+        if self.first is None:
+            self.first = value
+        factor = self.recipe.divergence_factor
+        if factor and value > factor * max(self.first, 1e-6):
+            raise DivergedError(
+                f"'g_reconstruction' rose from {self.first:.4g} to {value:.4g} after {seen} images; "
+                f"{kept}; try a lower lr"
+            )
+
+    def log(self, seen: int, values: Mapping[str, float], lr: float, images: int) -> None:
+        """One line of losses.
+
+        Args:
+            images: how many since the last line.
+        """
+        now = time.monotonic()
+        rate, self._logged = images / max(now - self._logged, 1e-9), now
+        epoch = seen / len(self.material.train)
+        values = {"epoch": round(epoch, 4), "lr": lr, **values, "images_per_s": round(rate, 2)}
+        self._write(seen, values)
+
+    def judge(self, seen: int) -> None:
+        """Validate, and keep the best; draw the curves."""
+        players, recipe = self.players, self.recipe
+        self.figures = validate(
+            players.judged, self.material.val, recipe, players.objective,
+            players.machine,
+        )  # fmt: skip
+        players.g.network.train()
+        self._write(seen, {f"val_{name}": value for name, value in self.figures.items()})
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in self.figures.items())
+        self.watcher.message(f"{seen} images: {shown}")
+        figure = "ab_error" if recipe.objective == "none" else recipe.best_by
+        if self.figures[figure] < self.best:
+            self.best = self.figures[figure]
+            self.run.save_model("best", players.judged, self.card(seen))
+        draw_curves(self.run.read_log(), self.run.file("curves.png"))
+        self._logged = time.monotonic()
+
+    def draw_samples(self, seen: int) -> None:
+        """samples/NUMBER.png: the first validation photographs."""
+        players = self.players
+        chosen = self.material.val[:SAMPLE_COLUMNS]
+        crops = LabCrops(
+            next(validation_batches(chosen, self.recipe, SAMPLE_COLUMNS)), players.machine.device
+        )
+        players.judged.eval()
+        with torch.no_grad():
+            with autocast(players.machine):
+                output = players.judged(players.objective.space.encode(crops.luminance))
+            ab = players.objective.ab(output.float(), crops)
+        players.g.network.train()
+        draw_samples(ab, crops, self.run.file(f"samples/{seen:09d}.png"))
+
+    def save(self, seen: int) -> None:
+        """last/: the model, then the state that a resumed run starts from."""
+        self.seconds += time.monotonic() - self._begun
+        self._begun = self._saved = time.monotonic()
+        self.run.save_model("last", self.players.judged, self.card(seen))
+        self.run.save_state(
+            {
+                **self.players.state(),
+                "seen": seen,
+                "best": self.best,
+                "first": self.first,
+                "seconds": self.seconds,
+            }
+        )
+
+    def clock_says_save(self) -> bool:
+        """Whether the last checkpoint is older than the recipe allows."""
+        minutes = self.recipe.checkpoint_minutes
+        return minutes > 0 and time.monotonic() - self._saved > 60 * minutes
+
+    def card(self, seen: int) -> Card:
+        """What the weights say about themselves."""
+        recipe, space = self.recipe, self.players.g.network.space
+        color: dict[str, Any] = {"space": space}
+        if self.players.objective.space.output == "bins":
+            color["temperature"] = recipe.temperature
+        return Card(
+            network=recipe.network,
+            arguments=recipe.network_arguments,
+            color=color,
+            input_size=max(16, recipe.val_px or recipe.crop_px),
+            recipe=self.name,
+            trained_on=f"{len(self.material.train)} photographs",
+            step=seen // recipe.batch,
+            metrics={name: round(value, 6) for name, value in self.figures.items()},
+        )
+
+    def _write(self, seen: int, values: Mapping[str, float]) -> None:
+        self.run.log({"images": seen, **values})
+        if self._events is not None:
+            for name, value in values.items():
+                self._events.add_scalar(name, value, seen)
+            self._events.flush()
+
+
+def _open_events(run: RunFolder) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise MissingExtraError(
+            "tensorboard=true needs the package; pip install 'recolor-cli[tensorboard]'"
+        ) from None
+    return SummaryWriter(str(run.file("events")))

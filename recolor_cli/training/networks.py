@@ -1,0 +1,158 @@
+"""Generator and discriminator as a recipe wants them: built, initialised, loaded, partly frozen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from recolor_cli.backbones import TORCHVISION, read_backbone
+from recolor_cli.checkpoints import load_weights
+from recolor_cli.color.spaces import SPACES, Space
+from recolor_cli.errors import RecipeError, WeightsError
+from recolor_cli.models import create_discriminator, create_model
+from recolor_cli.models.initialization import INITIALIZERS
+from recolor_cli.recipes import Recipe
+from recolor_cli.weights import find_weights
+
+SHIPPED = "shipped"  # as encoder_weights: the encoder of the weights that come with recolor
+
+
+def build_generator(recipe: Recipe) -> nn.Module:
+    """The recipe's network with fresh weights; the torch seed decides them.
+
+    Raises:
+        UsageError: There is no such network, or crops do not fit it.
+    """
+    network = create_model(recipe.network, **recipe.network_arguments)
+    INITIALIZERS[recipe.initialization](network)
+    stride = int(network.stride)
+    for name in ("crop_px", "val_px"):
+        side = getattr(recipe, name)
+        if side % stride:
+            raise RecipeError(
+                f"{name} '{side}' must be a multiple of {stride} for the network "
+                f"'{recipe.network}'; use {max(stride, round(side / stride) * stride)}"
+            )
+    if (SPACES[network.space].output == "bins") != (recipe.objective == "bins"):
+        raise RecipeError(
+            f"objective '{recipe.objective}' does not fit the network '{recipe.network}', which "
+            f"speaks '{network.space}'; use {'bins' if recipe.objective != 'bins' else 'l1'}"
+        )
+    return network
+
+
+def start_generator(recipe: Recipe, network: nn.Module) -> dict[str, str]:
+    """Load what the recipe starts from, in place.
+
+    Returns:
+        What was loaded, for the run's record: {"init": ..., "encoder_weights": ...} with sha256.
+
+    Raises:
+        WeightsError: A file is missing or does not fit; says which file to put where.
+        UsageError: The network has no encoder.
+    """
+    loaded = {}
+    if recipe.init:
+        found = find_weights(recipe.init)
+        model = load_weights(found.path)
+        if model.card.network != recipe.network:
+            raise WeightsError(
+                f"'{recipe.init}' is for the network '{model.card.network}', the recipe's is "
+                f"'{recipe.network}'; choose other weights or set network"
+            )
+        _load_same(network, model.network.state_dict(), recipe.init)
+        loaded["init"] = f"{recipe.init} sha256:{found.sha256}"
+    elif recipe.encoder_weights:
+        loaded["encoder_weights"] = _load_encoder(recipe, network)
+    return loaded
+
+
+def freeze_generator(recipe: Recipe, network: nn.Module) -> None:
+    """Fix the encoder blocks that the recipe does not train, in place.
+
+    Raises:
+        RecipeError: The network has no encoder.
+    """
+    freeze = getattr(network, "freeze_encoder", None)
+    if freeze is not None:
+        freeze(recipe.freeze_encoder_to_stride)
+    elif recipe.freeze_encoder_to_stride:
+        raise RecipeError(
+            f"the network '{recipe.network}' has no encoder to freeze; "
+            "use --set freeze_encoder_to_stride=0"
+        )
+
+
+def build_discriminator(recipe: Recipe, space: Space) -> nn.Module | None:
+    """The recipe's discriminator with fresh weights; None without a gan.
+
+    It sees the grey input and the colours together: 3 channels for ab, 4 for RGB.
+    """
+    if not recipe.discriminator:
+        return None
+    arguments: dict[str, Any] = {"in_channels": 4 if space.output == "rgb" else 3}
+    network = create_discriminator(
+        recipe.discriminator, **(arguments | recipe.discriminator_arguments)
+    )
+    INITIALIZERS[recipe.initialization](network)
+    return network
+
+
+def generator_groups(recipe: Recipe, network: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
+    """Trainable parameters with their share of the learning rate."""
+    by_name = getattr(network, "parameter_groups", None)
+    if by_name is None:
+        return [([p for p in network.parameters() if p.requires_grad], 1.0)]
+    scales = {"encoder": recipe.encoder_lr_scale}
+    groups = [(params, scales.get(name, 1.0)) for name, params in by_name().items()]
+    return [(params, scale) for params, scale in groups if params]
+
+
+def _load_same(network: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise WeightsError(
+            f"'{name}' does not fit the recipe's network ({first}); match its arguments"
+        ) from None
+
+
+def _load_encoder(recipe: Recipe, network: nn.Module) -> str:
+    load = getattr(network, "load_encoder", None) or getattr(network, "load_backbone", None)
+    if load is None:
+        raise RecipeError(
+            f"the network '{recipe.network}' has no encoder; use --set encoder_weights="
+        )
+    if recipe.encoder_weights == SHIPPED:
+        return _load_shipped(recipe, network)
+    tensors = read_backbone("resnet18", recipe.encoder_weights)
+    said = f"{recipe.encoder_weights} resnet18"
+    if recipe.encoder_weights != TORCHVISION:
+        digest = hashlib.sha256(Path(recipe.encoder_weights).expanduser().read_bytes()).hexdigest()
+        said = f"{recipe.encoder_weights} sha256:{digest}"
+    try:
+        load(tensors)
+    except (RuntimeError, ValueError, KeyError, IndexError) as error:
+        first = str(error).splitlines()[-1].strip()
+        raise WeightsError(
+            f"'{recipe.encoder_weights}' does not fit the encoder of '{recipe.network}' ({first}); "
+            "choose other weights with --set encoder_weights=FILE"
+        ) from None
+    return said
+
+
+def _load_shipped(recipe: Recipe, network: nn.Module) -> str:
+    found = find_weights("default", offline=True)
+    shipped = load_weights(found.path).network
+    if not hasattr(shipped, "encoder") or type(shipped.encoder) is not type(network.encoder):
+        raise WeightsError(
+            f"the shipped weights '{found.name}' have another encoder than '{recipe.network}' with "
+            "these arguments; --set encoder_weights=FILE names ImageNet weights for it"
+        )
+    _load_same(network.encoder, shipped.encoder.state_dict(), found.name)
+    return f"the encoder of {found.name} sha256:{found.sha256}"

@@ -1,0 +1,96 @@
+"""Optimisers, learning rate over the run, and the moving average of the generator."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from recolor_cli.recipes import Recipe
+
+
+def build_optimizer(
+    recipe: Recipe, groups: Iterable[dict[str, object]], lr: float
+) -> torch.optim.Optimizer:
+    """The recipe's optimiser over parameter groups; each group may bring an "lr_scale".
+
+    Args:
+        recipe: names the optimiser and its constants.
+        groups: dicts with "params" and, optionally, "lr_scale".
+        lr: of a group whose scale is 1.
+    """
+    groups = [{**group, "lr_scale": group.get("lr_scale", 1.0)} for group in groups]
+    betas = (recipe.beta1, recipe.beta2)
+    decay = recipe.weight_decay
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=lr, betas=betas, weight_decay=decay)
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=lr, betas=betas, weight_decay=decay)
+    if recipe.optimizer == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=lr, weight_decay=decay)
+    return torch.optim.SGD(groups, lr=lr, weight_decay=decay)
+
+
+def decay_groups(parameters: Iterable[nn.Parameter], lr_scale: float) -> list[dict[str, object]]:
+    """Two groups: kernels and matrices decay; biases and norms, which only shift and scale, do not."""
+    parameters = list(parameters)
+    groups: list[dict[str, object]] = [
+        {"params": [p for p in parameters if p.ndim > 1], "lr_scale": lr_scale},
+        {
+            "params": [p for p in parameters if p.ndim <= 1],
+            "lr_scale": lr_scale,
+            "weight_decay": 0.0,
+        },
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def lr_factor(recipe: Recipe, seen_images: int, total_images: int) -> float:
+    """What the learning rate is multiplied by after so many images: warm-up, then the schedule."""
+    warmup = (
+        min(1.0, (seen_images + recipe.batch) / recipe.warmup_images)
+        if recipe.warmup_images
+        else 1.0
+    )
+    if recipe.schedule == "constant":
+        return warmup
+    done = min(1.0, seen_images / total_images)
+    return warmup * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Give every group its share of the learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["lr_scale"]
+
+
+class MovingAverage:
+    """An exponential moving average of a network, itself a network ready for use.
+
+    Args:
+        network: the network that is trained.
+        halflife_images: after so many images an old value counts half.
+    """
+
+    def __init__(self, network: nn.Module, halflife_images: float) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.halflife_images = halflife_images
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, images: int, seen_images: int) -> None:
+        """Move towards `network`; faster in the beginning, when the start is not worth keeping.
+
+        Args:
+            network: the trained one.
+            images: seen since the last update. seen_images: since the start of the run.
+        """
+        halflife = min(self.halflife_images, max(images, 0.1 * seen_images))
+        keep = 0.5 ** (images / halflife)
+        pairs = list(zip(self.network.parameters(), network.parameters(), strict=True))
+        moving = [(mine, theirs) for mine, theirs in pairs if theirs.requires_grad]
+        torch._foreach_lerp_([m for m, _ in moving], [t.detach() for _, t in moving], 1 - keep)
+        for mine, theirs in zip(self.network.buffers(), network.buffers(), strict=True):
+            mine.copy_(theirs)

@@ -1,0 +1,91 @@
+"""Pictures of a run: curves.png from log.jsonl, and panels of grey, generated and true colours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from recolor_cli.checkpoints.files import write_file
+from recolor_cli.color.tensors import lab_to_rgb, luminance_to_gray
+from recolor_cli.data.tensors import LabCrops
+from recolor_cli.errors import MissingExtraError
+
+# One panel each: what the reports plot (000 figures 5-13, 002 figures 5-12, 004 figures 6-8, 12).
+PANELS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("generator and discriminator", ("g", "d")),
+    ("discriminator: real and fake", ("d_real", "d_fake")),
+    ("generator: adversarial", ("g_adversarial",)),
+    ("generator: reconstruction", ("g_reconstruction", "g_perceptual", "g_lpips")),
+    ("validation: loss", ("val_loss",)),
+    ("validation: ab error", ("val_ab_error", "val_ab_error_gray")),
+    ("validation: colourfulness", ("val_colorfulness", "val_colorfulness_truth")),
+)
+
+
+def draw_curves(entries: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Plot the lines of log.jsonl over images seen; panels without data are left out.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError(
+            "curves.png needs matplotlib; pip install 'recolor-cli[train]'"
+        ) from None
+    series: dict[str, tuple[list[float], list[float]]] = {}
+    for entry in entries:
+        for name, value in entry.items():
+            if isinstance(value, int | float) and name != "images":
+                xs, ys = series.setdefault(name, ([], []))
+                xs.append(entry["images"])
+                ys.append(value)
+    panels = [(title, [n for n in names if n in series]) for title, names in PANELS]
+    panels = [(title, names) for title, names in panels if names]
+    if not panels:
+        return
+    rows = -(-len(panels) // 2)
+    figure = Figure(figsize=(11, 3.2 * rows), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, 2, squeeze=False).ravel()
+    for axis, (title, names) in zip(axes, panels, strict=False):
+        for name in names:
+            axis.plot(*series[name], label=name, marker="." if len(series[name][0]) < 40 else "")
+        axis.set(title=title, xlabel="images seen")
+        axis.grid(alpha=0.3)
+        axis.legend()
+    for axis in axes[len(panels) :]:
+        axis.set_visible(False)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    _write_png(path, pixels)
+
+
+@torch.no_grad()
+def draw_samples(ab: torch.Tensor, crops: LabCrops, path: Path) -> None:
+    """A panel with rows grey, generated and truth, one column a photograph.
+
+    Args:
+        ab: (B, 2, h, w), generated; enlarged to the crops' size.
+        crops: the photographs.
+        path: of the PNG.
+    """
+    size = crops.luminance.shape[-2:]
+    lab = torch.cat((crops.luminance, F.interpolate(ab, size, mode="bicubic")), dim=1)
+    gray = luminance_to_gray(crops.luminance).expand(-1, 3, -1, -1)
+    rows = torch.stack((gray, lab_to_rgb(lab), crops.rgb))  # (3, B, 3, H, W)
+    panel = rows.permute(0, 3, 1, 4, 2).reshape(3 * size[0], -1, 3)
+    _write_png(path, (panel.clamp(0, 1) * 255 + 0.5).byte().cpu().numpy())
+
+
+def _write_png(path: Path, rgb: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+    encoded = cv2.imencode(".png", np.ascontiguousarray(rgb[..., ::-1]))[1]
+    write_file(path, encoded.tobytes())

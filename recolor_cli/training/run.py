@@ -1,0 +1,153 @@
+"""The run folder: what is in it, and how it is written so that a killed run loses nothing.
+
+    recipe.json   the resolved recipe, its name, the seed, the data      split.json   who is where
+    log.jsonl     one JSON object a line                                 bins.json    colour frequency
+    last/         model.safetensors, config.json, state.pt               curves.png, samples/*.png
+    best/         model.safetensors, config.json                         events/      TensorBoard
+
+`last/state.pt` alone decides where a resumed run goes on; it is replaced in one step.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from recolor_cli.checkpoints import Card, save_weights
+from recolor_cli.checkpoints.files import write_file
+from recolor_cli.errors import OutputError, UsageError, WeightsError
+from recolor_cli.recipes import Recipe
+
+MODEL, CONFIG, STATE = "model.safetensors", "config.json", "state.pt"
+
+
+class RunFolder:
+    """Paths and files of one run.
+
+    Args:
+        path: the folder; made when first written to.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def file(self, name: str) -> Path:
+        """A file or folder of the run."""
+        return self.path / name
+
+    def start(self) -> None:
+        """Claim a folder for a new run.
+
+        Raises:
+            UsageError: It holds a run already.
+            OutputError: It cannot be made.
+        """
+        if self.file("recipe.json").exists():
+            raise UsageError(
+                f"'{self.path}' holds a run already; go on with --resume {self.path}, "
+                "or choose another --out"
+            )
+        try:
+            self.file("samples").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot write '{self.path}': {error.strerror}") from None
+
+    def write(self, name: str, text: str) -> None:
+        """Write one text file completely or not at all."""
+        write_file(self.file(name), text.encode())
+
+    def read(self, name: str) -> str:
+        """Read one text file.
+
+        Raises:
+            UsageError: The folder holds no run.
+        """
+        try:
+            return self.file(name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise UsageError(
+                f"'{self.path}' holds no '{name}'; --resume wants the folder of a run"
+            ) from None
+
+    def write_settings(
+        self,
+        recipe: Recipe,
+        *,
+        name: str,
+        seed: int,
+        data: Sequence[str | Path],
+        val: Sequence[str | Path],
+        loaded: Mapping[str, str],
+    ) -> None:
+        """recipe.json: what was asked for, enough to start again."""
+        settings = {
+            "name": name,
+            "seed": seed,
+            "data": [str(path) for path in data],
+            "val": [str(path) for path in val],
+            "loaded": dict(loaded),
+            "recipe": json.loads(recipe.to_json()),
+        }
+        self.write("recipe.json", json.dumps(settings, indent=2) + "\n")
+
+    def log(self, entry: Mapping[str, Any]) -> None:
+        """Append one line to log.jsonl."""
+        try:
+            with self.file("log.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry, allow_nan=False) + "\n")
+        except OSError as error:
+            raise OutputError(f"cannot write '{self.path}/log.jsonl': {error.strerror}") from None
+
+    def read_log(self) -> list[dict[str, Any]]:
+        """The lines of log.jsonl; a half-written last line does not count."""
+        entries = []
+        path = self.file("log.jsonl")
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        for line in lines:
+            try:
+                entries.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return entries
+
+    def trim_log(self, seen_images: int) -> None:
+        """Forget what was logged after the state that a resumed run starts from."""
+        kept = [entry for entry in self.read_log() if entry["images"] <= seen_images]
+        self.write("log.jsonl", "".join(json.dumps(entry) + "\n" for entry in kept))
+
+    def save_model(self, folder: str, network: nn.Module, card: Card) -> None:
+        """`folder`/model.safetensors and config.json."""
+        sha256 = save_weights(self.file(folder) / MODEL, network, card)
+        config = {"file": MODEL, "sha256": sha256, **card.to_header()}
+        for key in ("arguments", "color", "metrics"):
+            config[key] = json.loads(config[key])
+        self.write(f"{folder}/{CONFIG}", json.dumps(config, indent=2) + "\n")
+
+    def save_state(self, state: Mapping[str, Any]) -> None:
+        """last/state.pt: everything that the next step depends on."""
+        buffer = io.BytesIO()
+        torch.save(dict(state), buffer)
+        write_file(self.file("last") / STATE, buffer.getvalue())
+
+    def load_state(self, device: torch.device) -> dict[str, Any]:
+        """What `save_state` wrote.
+
+        Raises:
+            UsageError: There is no checkpoint yet.
+            WeightsError: It cannot be read.
+        """
+        path = self.file("last") / STATE
+        if not path.exists():
+            raise UsageError(f"'{self.path}' has no checkpoint yet; start the run again")
+        try:
+            state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise WeightsError(f"'{path}' cannot be read ({error}); restore it") from error
+        return state
