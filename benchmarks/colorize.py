@@ -1,12 +1,13 @@
 """How far is `recolor colorize` from what decoding and encoding alone would take?
 
     python benchmarks/colorize.py [--photos 12] [--megapixels 12] [--format jpg|tiff] [--rounds 3]
+                                  [--model default]
 
 Makes photographs of that size from scikit-image's samples (grey, with grain; TIFFs have 16 bits)
 and times, alternating in each round:
 
     codec      read every photograph and write an RGB one, with the program's own code and workers
-    network    the default weights on as many small luminance maps
+    network    the weights on as many small luminance maps
     colorize   `recolor colorize` on the folder, less its start on one tiny photograph
 
 The goal is colorize <= 1.25 x (codec + network). Medians over rounds are what is compared.
@@ -66,9 +67,9 @@ def main() -> int:
         cv2.imwrite(str(tiny), np.full((64, 64), 128, np.uint8))
         ways: dict[str, Callable[[], object]] = {
             "codec": lambda: codec(photos, folder / "copied"),
-            "network": network(photos),
-            "start": lambda: colorize(tiny.parent, folder / "started"),
-            "colorize": lambda: colorize(folder / "photos", folder / "colored"),
+            "network": network(photos, options.model),
+            "start": lambda: colorize(tiny.parent, folder / "started", options.model),
+            "colorize": lambda: colorize(folder / "photos", folder / "colored", options.model),
         }
         timings = measure(ways, options.rounds)
     report(timings, options)
@@ -82,6 +83,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--megapixels", type=float, default=12.0)
     parser.add_argument("--format", choices=("jpg", "tiff"), default="jpg")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--model", default="default")
     return parser.parse_args()
 
 
@@ -124,9 +126,9 @@ def codec(photos: list[Path], folder: Path) -> None:
     cv2.setNumThreads(threads)
 
 
-def network(photos: list[Path]) -> Callable[[], object]:
+def network(photos: list[Path], name: str) -> Callable[[], object]:
     """A function that answers for each photograph's small luminance map (1, 1, h, w)."""
-    model = load_model("default")
+    model = load_model(name)
     model.network.to(memory_format=torch.channels_last)
     maps = []
     for path in photos[: len(SAMPLES)]:
@@ -144,10 +146,10 @@ def network(photos: list[Path]) -> Callable[[], object]:
     return answer
 
 
-def colorize(source: Path, target: Path) -> None:
+def colorize(source: Path, target: Path, name: str) -> None:
     """Run the command as a user would."""
     command = [sys.executable, "-m", "recolor_cli", "colorize", str(source), "-o", str(target)]
-    subprocess.run([*command, "--overwrite", "--quiet", "--offline"], check=True)
+    subprocess.run([*command, "--model", name, "--overwrite", "--quiet", "--offline"], check=True)
 
 
 def measure(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, Timing]:

@@ -24,3 +24,25 @@ napoleon_numpy_docstring = False
 html_theme = "furo"
 html_title = "recolor"
 html_theme_options = {"sidebar_hide_name": False}
+
+
+def _show_indented_blocks_as_they_are(
+    app: object, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Docstrings set examples and diagrams off by indentation alone; reST wants `::` before."""
+    shown: list[str] = []
+    for number, line in enumerate(lines):
+        begins = line.startswith("    ") and number > 1 and not lines[number - 1].strip()
+        before = next((text for text in reversed(lines[:number]) if text.strip()), "")
+        if begins and not before.startswith(" "):
+            shown += ["::", ""]
+        shown.append(line)
+    lines[:] = shown
+
+
+def setup(app: object) -> None:
+    """Called by Sphinx."""
+    # 400: before napoleon (500) reads the sections.
+    app.connect(  # type: ignore[attr-defined]
+        "autodoc-process-docstring", _show_indented_blocks_as_they_are, priority=400
+    )

@@ -131,10 +131,22 @@ def weights_page() -> str:
 
 
 def metrics_page() -> str:
-    """Every metric with the first sentence of its docstring."""
-    metrics = import_module("recolor_cli.metrics").METRICS
-    rows = [(f"`{name}`", first_sentence(metric)) for name, metric in metrics.items()]
-    return f"# Metrics\n\n{table(('metric', 'what it measures'), rows)}"
+    """Every metric: definition, what is done to pictures first, unit, which way is better."""
+    text = (
+        "# Metrics\n\nNumbers compare only under the same definition, the same preprocessing and "
+        "the same protocol; `recolor eval` writes all three into its report.\n"
+    )
+    for name, metric in import_module("recolor_cli.metrics").METRICS.items():
+        better = "nearest to the truth's own" if metric.better == "truth" else metric.better
+        unit = f", in {metric.unit}" if metric.unit else ""
+        text += (
+            f"\n## {name}\n\n{' '.join(metric.definition.split())}\n\n"
+            f"- Pictures first: {' '.join(metric.preprocessing.split())}\n"
+            f"- Better: {better}{unit}\n"
+        )
+        if metric.network:
+            text += f"- Network: {metric.network}\n"
+    return text
 
 
 # --- parts -------------------------------------------------------------------------------------
@@ -245,14 +257,6 @@ def show_cell(value: object) -> str:
     if value is None:
         return "-"
     return value if isinstance(value, str) else f"`{json.dumps(value, ensure_ascii=False)}`"
-
-
-def first_sentence(thing: object) -> str:
-    """The first sentence of a docstring."""
-    lines = (inspect.getdoc(thing) or "").split("\n\n")[0].split()
-    if not lines:
-        raise SystemExit(f"generate: {thing!r} has no docstring")
-    return re.split(r"(?<=[.])\s", " ".join(lines))[0]
 
 
 def comments(kind: type) -> dict[str, str]:
