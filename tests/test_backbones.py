@@ -15,7 +15,7 @@ from recolor_cli import backbones
 from recolor_cli.backbones import load_into, load_lpips, load_vgg, read_backbone
 from recolor_cli.errors import MissingExtraError, WeightsError
 from recolor_cli.losses import lpips_distance, perceptual
-from recolor_cli.models.vgg import VGGFeatures
+from recolor_cli.models.vgg import OXFORD_UNIT, VGGFeatures
 from recolor_cli.torchvision_import import import_torchvision
 
 VGG19 = {0: (3, 64), 2: (64, 64), 5: (64, 128), 7: (128, 128), 10: (128, 256)}
@@ -180,7 +180,7 @@ def test_oxfords_layout_is_read_with_its_own_scale(tmp_path):
     second = nn.functional.conv2d(
         first.relu(), oxford["conv1_2.weight"], oxford["conv1_2.bias"], padding=1
     )
-    torch.testing.assert_close(network(rgb)[0], second.relu(), atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(network(rgb)[0] * OXFORD_UNIT, second.relu(), atol=1e-3, rtol=1e-4)
 
 
 def test_the_vgg_perceptual_loss_trains_colors_and_not_vgg(tmp_path):

@@ -21,6 +21,7 @@ _CONVS = {
 _TORCHVISION = dict(zip(_CONVS, (0, 2, 5, 7, 10), strict=True))  # place in vgg19().features
 _TAPS = ("conv1_2", "conv2_2", "conv3_1")  # relu1_2, relu2_2, relu3_1 are returned
 _POOLED = ("conv2_1", "conv3_1")  # 2x2 max-pooling before these
+OXFORD_UNIT = 0.226 * 255  # grey levels in ImageNet's deviation, mean of its three channels
 
 
 class VGGFeatures(nn.Module):
@@ -56,17 +57,20 @@ class VGGFeatures(nn.Module):
 
         Args:
             tensors: named as torchvision's vgg19 ("features.0.weight": mean and deviation of
-                ImageNet), or as Oxford's ("conv1_1.weight": RGB 0..255 minus the mean).
+                ImageNet), or as Oxford's ("conv1_1.weight": RGB 0..255 minus the mean). Oxford's
+                pictures and biases are divided by ImageNet's deviation, and so all activations
+                are: one weight of the loss suits both.
 
         Raises:
             ValueError: a tensor is missing or has another shape.
         """
         if "conv1_1.weight" in tensors:
             names = {name: name for name in _CONVS}
-            mean, std = [123.68 / 255, 116.78 / 255, 103.94 / 255], [1 / 255] * 3
+            mean, std = [123.68 / 255, 116.78 / 255, 103.94 / 255], [OXFORD_UNIT / 255] * 3
+            shrink = OXFORD_UNIT
         else:
             names = {name: f"features.{place}" for name, place in _TORCHVISION.items()}
-            mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+            mean, std, shrink = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225], 1.0
         state: dict[str, Tensor] = {
             "mean": torch.tensor(mean).reshape(3, 1, 1),
             "std": torch.tensor(std).reshape(3, 1, 1),
@@ -74,6 +78,7 @@ class VGGFeatures(nn.Module):
         for ours, theirs in names.items():
             for part in ("weight", "bias"):
                 if f"{theirs}.{part}" in tensors:
-                    state[f"convs.{ours}.{part}"] = tensors[f"{theirs}.{part}"].float()
+                    tensor = tensors[f"{theirs}.{part}"].float()
+                    state[f"convs.{ours}.{part}"] = tensor / shrink if part == "bias" else tensor
         check_tensors(self, state, "vgg19")
         self.load_state_dict(state)
