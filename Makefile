@@ -16,7 +16,7 @@ setup: ## .venv with what the program needs
 	@$(PYTHON) tools/setup.py run
 
 demo: setup ## colour examples/ into out/
-	$(BIN)/recolor colorize examples -o out
+	$(BIN)/python -m recolor_cli colorize examples -o out
 
 test: ## the tests; T="-k colour -x" passes words on to pytest
 	@$(PYTHON) tools/setup.py test
@@ -24,15 +24,15 @@ test: ## the tests; T="-k colour -x" passes words on to pytest
 
 check: ## everything but the tests: ruff, formatting, types, generated pages
 	@$(PYTHON) tools/setup.py test
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
+	$(BIN)/python -m mypy
 	$(BIN)/python tools/generate.py --check
 
 fix: ## put right what a machine can: ruff, formatting, generated pages
 	@$(PYTHON) tools/setup.py test
-	$(BIN)/ruff check --fix
-	$(BIN)/ruff format
+	$(BIN)/python -m ruff check --fix
+	$(BIN)/python -m ruff format
 	$(BIN)/python tools/generate.py
 
 generate: ## pages that are made from the code

@@ -122,7 +122,9 @@ def bare_clone(tmp_path: Path) -> Path:
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
-    python.write_text('#!/bin/sh\necho "$@" >>pip-calls\nexit ${PIP_STATUS:-0}\n')
+    python.write_text(
+        '#!/bin/sh\ncase "$*" in *install*) echo "$@" >>pip-calls; exit ${PIP_STATUS:-0};; esac\n'
+    )
     python.chmod(0o755)
     return tmp_path
 

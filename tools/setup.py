@@ -41,10 +41,16 @@ def main(arguments: list[str]) -> int:
     wanted = fingerprint()
     if any(read(stamp(name)) == wanted for name in CONTAINED_IN[purpose]):
         return 0
-    first = not PYTHON.exists()
+    first = not has_pip()
     announce(purpose, first=first)
     if first:
-        venv.create(VENV, with_pip=True)
+        try:
+            venv.create(VENV, with_pip=True)
+        except subprocess.CalledProcessError:  # Debian ships venv without its other half
+            say(
+                "this Python cannot make environments; on Debian and Ubuntu: apt install python3-venv"
+            )
+            return 1
     status = pip_install(f"{ROOT}{EXTRAS[purpose]}")
     if status:
         say(f"pip ended with {status}; the lines above say why, .venv/setup.log has the rest")
@@ -79,6 +85,14 @@ def pip_install(requirement: str) -> int:
 def say(text: str) -> None:
     """One line for the person who waits."""
     print(f"setup: {text}", file=sys.stderr, flush=True)
+
+
+def has_pip() -> bool:
+    """Whether .venv is there and complete; one whose making was interrupted is not."""
+    if not PYTHON.exists():
+        return False
+    ask = [str(PYTHON), "-m", "pip", "--version"]
+    return subprocess.run(ask, capture_output=True, check=False).returncode == 0
 
 
 def fingerprint() -> str:
