@@ -47,9 +47,7 @@ def main(arguments: list[str]) -> int:
         try:
             venv.create(VENV, with_pip=True)
         except subprocess.CalledProcessError:  # Debian ships venv without its other half
-            say(
-                "this Python cannot make environments; on Debian and Ubuntu: apt install python3-venv"
-            )
+            say("this Python makes no environments; on Debian and Ubuntu: apt install python3-venv")
             return 1
     status = pip_install(f"{ROOT}{EXTRAS[purpose]}")
     if status:
