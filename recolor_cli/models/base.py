@@ -33,14 +33,32 @@ class UpStep(nn.Module):
         return self.mix(torch.cat((F.relu(self.up(x)), self.skip_norm(skip)), dim=1))
 
 
+class Tail(nn.Module):
+    """Halve the size, then one residual block: (B, I, H, W) -> (B, O, H / 2, W / 2)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.down = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+        )
+        self.mix = nn.Sequential(ConvNormReLU(outputs, outputs), ConvNormReLU(outputs, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.down(x)
+        return x + self.mix(x)
+
+
 class BinsUNet(nn.Module):
     """gray (B, 1, H, W) in -1..1 -> logits (B, K, H / 4, W / 4) over the ab bins.
 
     Args:
         encoder: a key of `ENCODERS`.
+        tail: width of a residual stage added after the encoder at twice its stride; 0 adds none.
         widths: channels of the bottleneck, then of each up step down to stride 4.
         attention: global attention blocks at the bottleneck.
-        mid_attention: the same at stride 16 (only for encoders that reach stride 32).
+        mid_attention: the same after the first up step.
         convs: 3x3 convolutions in each up step.
         bin_step: cell width of the ab grid.
 
@@ -54,6 +72,7 @@ class BinsUNet(nn.Module):
         self,
         *,
         encoder: str = "mobilenetv2",
+        tail: int = 0,
         widths: Sequence[int] = (320, 256, 160, 128),
         attention: int = 2,
         mid_attention: int = 1,
@@ -63,7 +82,10 @@ class BinsUNet(nn.Module):
         super().__init__()
         self.encoder = ENCODERS[encoder]()
         skips = list(self.encoder.channels[1:])  # strides 4, 8, 16 (, 32); stride 2 is not used
-        self.stride = 2 ** len(self.encoder.channels)
+        self.tail = Tail(skips[-1], tail) if tail else None
+        if tail:
+            skips.append(tail)
+        self.stride = 2 ** (len(skips) + 1)
         if len(widths) != len(skips):
             raise ValueError(f"{encoder} needs {len(skips)} widths, got {len(widths)}")
         bins = ab_bins(bin_step)
@@ -83,6 +105,8 @@ class BinsUNet(nn.Module):
 
     def forward(self, gray: Tensor) -> Tensor:
         maps = self.encoder(gray)
+        if self.tail is not None:
+            maps.append(self.tail(maps[-1]))
         x = self.attention(F.relu(self.bottleneck(maps.pop())))
         for index, step in enumerate(self.steps):
             x = step(x, maps.pop())
