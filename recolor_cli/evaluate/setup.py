@@ -1,0 +1,150 @@
+"""From what a person asked for to the pieces of an evaluation: pairs, colouring, networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recolor_cli.colorize import Colorizer
+from recolor_cli.devices import choose_machine
+from recolor_cli.errors import UsageError
+from recolor_cli.evaluate.colouring import GREY, ByFiles, ByModel, Colouring, LeftGrey
+from recolor_cli.evaluate.network_files import load_network
+from recolor_cli.evaluate.sources import Pair, matched, newest_run, truths
+from recolor_cli.metrics import Metric
+from recolor_cli.metrics.networks import Network
+
+GPU_BATCH, CPU_BATCH = 16, 4
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an evaluation was asked to be.
+
+    Attributes:
+        model: name of weights, or "grey"; None with predictions or a run.
+        predictions: folder of another tool's results.
+        data: true photographs: folders, tar shards, files.
+        device: as for `choose_machine`.
+        precision: the same.
+        batch_size: None leaves it to the device.
+        input_size: long side that the network sees; None is the weights' own.
+        temperature: None is the weights' own.
+        saturation: factor on chroma.
+        metric_weights: folder of the files behind fid and lpips.
+        offline: make no request.
+    """
+
+    model: str | None = None
+    predictions: Path | None = None
+    data: tuple[str, ...] = ()
+    device: str = "auto"
+    precision: str = "auto"
+    batch_size: int | None = None
+    input_size: int | None = None
+    temperature: float | None = None
+    saturation: float = 1.0
+    metric_weights: Path | None = None
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The pieces.
+
+    Attributes:
+        pairs: all of them, before any limit.
+        colouring: where the coloured pictures come from.
+        sources: for the report.
+        device: for the report.
+        batch_size: pictures that go together.
+    """
+
+    pairs: Sequence[Pair]
+    colouring: Colouring
+    sources: Mapping[str, Any]
+    device: str
+    batch_size: int
+
+
+def set_up(asked: Asked, report: Callable[[str], None] = lambda _text: None) -> Setup:
+    """Find the pictures and load what colours them.
+
+    Raises:
+        UsageError: nothing, or too much, was named.
+        DataError: pictures are missing.
+        WeightsError: the weights are missing, or are not what they should be.
+    """
+    if asked.model is not None and asked.predictions is not None:
+        raise UsageError("--model and --pred exclude each other; name one")
+    if not asked.data and asked.predictions is not None:
+        raise UsageError("--pred needs the true photographs; add --data FOLDER")
+    machine = choose_machine(asked.device, asked.precision)
+    model, which = asked.model, "all"
+    if asked.predictions is not None:
+        pairs = matched(asked.data, asked.predictions)
+    elif asked.data:
+        pairs = truths(asked.data)
+        model = model or "default"
+    else:
+        run = newest_run()
+        model, which = model or str(run.folder), f"{run.which} set of {run.folder}"
+        pairs = run.pairs()
+    batch_size = asked.batch_size or (GPU_BATCH if machine.device.type == "cuda" else CPU_BATCH)
+    colouring = (
+        ByFiles(str(asked.predictions))
+        if asked.predictions is not None
+        else load_colouring(model or "default", asked, batch_size, report)
+    )
+    return Setup(
+        pairs,
+        colouring,
+        {"sources": list(asked.data), "which": which, "files": len(pairs)},
+        str(machine),
+        batch_size,
+    )
+
+
+def load_colouring(
+    model: str, asked: Asked, batch_size: int, report: Callable[[str], None]
+) -> Colouring:
+    """Load weights, or take the grey baseline.
+
+    Raises:
+        WeightsError: the weights are missing, or are not what they should be.
+    """
+    if model in GREY:
+        return LeftGrey()
+    return ByModel(
+        Colorizer(
+            model,
+            asked.device,
+            asked.precision,
+            input_size=asked.input_size,
+            temperature=asked.temperature,
+            saturation=asked.saturation,
+            batch_size=batch_size,
+            offline=asked.offline,
+            report=report,
+        )
+    )
+
+
+def load_networks(
+    metrics: Sequence[Metric], asked: Asked, report: Callable[[str], None]
+) -> dict[str, Network]:
+    """The networks that these metrics need, before any picture is read.
+
+    Raises:
+        WeightsError: a file is not here and cannot be had.
+    """
+    device = choose_machine(asked.device, asked.precision).device
+    names = sorted({metric.network for metric in metrics if metric.network})
+    return {
+        name: load_network(
+            name, device, folder=asked.metric_weights, offline=asked.offline, report=report
+        )
+        for name in names
+    }
