@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -100,6 +100,12 @@ class Card:
             "created": self.created,
             "code": self.code,
         }
+
+    def to_config(self) -> dict[str, Any]:
+        """The card as plain JSON values, for people and other programs (config.json)."""
+        tables = {"arguments", "color", "metrics"}
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {"format": FORMAT} | {k: dict(v) if k in tables else v for k, v in values.items()}
 
     @classmethod
     def from_header(cls, header: Mapping[str, str], name: str) -> Card:

@@ -5,15 +5,15 @@ Kang et al., "DDColor: Towards Photo-Realistic Image Colorization via Dual Decod
 
 from __future__ import annotations
 
-import sys
 import warnings
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
-import torch
 from torch import nn
 
 from recolor_cli.errors import MissingExtraError
+from recolor_cli.torchvision_import import import_torchvision
 
 ENCODERS = ("convnext-t", "convnext-s", "convnext-b", "convnext-l")
 
@@ -61,37 +61,11 @@ def build_ddcolor(
 
 
 def _network_class() -> Any:
-    name = "spandrel_extra_arches.architectures.DDColor"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # spandrel's other networks use deprecated torch names
-            try:
-                return import_module(name).DDColor
-            except RuntimeError as error:
-                if "torchvision::" not in str(error):
-                    raise
-                _repair_torchvision()
-                return import_module(name).DDColor
-    except ImportError as error:
+    if find_spec("spandrel_extra_arches") is None:
         raise MissingExtraError(
-            f"DDColor needs the package '{error.name}'; pip install 'recolor-cli[foreign]'"
-        ) from None
-
-
-def _repair_torchvision() -> None:
-    """Let spandrel import torchvision where its binary operators do not load.
-
-    PyPI's torchvision is built for CUDA and does not find its operators beside a CPU-only torch;
-    its import then stops at two of them, which DDColor never calls. Declared, they let the import
-    pass; if somebody called them, they would still raise.
-    """
-    for module in [
-        name
-        for name in sys.modules
-        if name.split(".")[0] in ("torchvision", "spandrel", "spandrel_extra_arches")
-    ]:
-        del sys.modules[module]  # half imported
-    for operator in ("nms", "qnms"):
-        if not hasattr(torch.ops.torchvision, operator):
-            schema = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-            torch.library.define(f"torchvision::{operator}", schema)
+            "DDColor needs the package 'spandrel_extra_arches'; pip install 'recolor-cli[foreign]'"
+        )
+    import_torchvision()  # which spandrel imports, and which may need repair
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # spandrel's other networks use deprecated names of torch
+        return import_module("spandrel_extra_arches.architectures.DDColor").DDColor

@@ -1,0 +1,172 @@
+"""ONNX: L in, ab out, any height and width; held to torch on photographs before it is kept."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recolor_cli.checkpoints import ColorModel
+from recolor_cli.color.bins import annealed_mean
+from recolor_cli.color.lab import small_luminance
+from recolor_cli.color.spaces import DEFAULT_TEMPERATURE, SPACES
+from recolor_cli.errors import MissingExtraError, OutputError, UsageError, WeightsError
+
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+TOLERANCE = 0.1  # in units of a and b; a difference of 1 is about what an eye can just see
+PHOTOS = ("astronaut", "coffee", "chelsea")  # scikit-image's, which need no download
+SHAPES = ((1.0, 1.0), (0.75, 1.0), (1.0, 0.5))  # height and width in parts of the input size
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written and how far it is from torch.
+
+    Attributes:
+        path: the ONNX file.
+        difference: largest |ab - ab of torch| over all photographs and shapes, in ab units.
+        compared: (photograph, height, width) of each comparison.
+    """
+
+    path: Path
+    difference: float
+    compared: tuple[tuple[str, int, int], ...]
+
+
+class LabToAb(nn.Module):
+    """The whole way of `ColorModel.predict` as one graph: L (B, 1, H, W) 0..100 -> ab."""
+
+    def __init__(self, model: ColorModel) -> None:
+        super().__init__()
+        self.network = model.network
+        self.space = SPACES[model.card.color["space"]]
+        self.temperature = float(model.card.color.get("temperature", DEFAULT_TEMPERATURE))
+
+    def forward(self, luminance: Tensor) -> Tensor:
+        """As `color.spaces.predict`, without its choice of a seed."""
+        output = self.network(self.space.encode(luminance))
+        if self.space.decode is None:
+            bins = self.network.bins
+            assert isinstance(bins, Tensor)
+            return annealed_mean(output, bins, self.temperature)
+        return self.space.decode(output, luminance)
+
+
+def export_onnx(model: ColorModel, path: Path, *, opset: int = 18) -> Export:
+    """Write an ONNX file and compare it with torch.
+
+    Args:
+        model: on the CPU, float32.
+        path: of the file; removed again if it does not agree with torch.
+        opset: ONNX operator set.
+
+    Raises:
+        MissingExtraError: a package for ONNX is not installed.
+        UsageError: the network cannot be written as ONNX.
+        WeightsError: the file differs from torch by more than `TOLERANCE`.
+        OutputError: it cannot be written.
+    """
+    for package in PACKAGES:
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(
+                f"ONNX export needs the package '{package}'; pip install 'recolor-cli[onnx]'"
+            )
+    graph = LabToAb(model).eval()
+    size = _rounded(model.input_size, model.stride)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(
+            graph, torch.full((2, 1, size, size + model.stride), 50.0), model.stride, path, opset
+        )
+    except OSError as error:
+        raise OutputError(f"cannot write '{path}': {error.strerror or error}") from None
+    _describe(path, model)
+    difference, compared = compare(graph, model, path)
+    if not difference <= TOLERANCE:
+        path.unlink()
+        raise WeightsError(
+            f"the ONNX file of '{model.name}' differs from torch by {difference:.3g} in ab, more "
+            f"than {TOLERANCE}; it was removed"
+        )
+    return Export(path, difference, compared)
+
+
+def compare(
+    graph: nn.Module, model: ColorModel, path: Path
+) -> tuple[float, tuple[tuple[str, int, int], ...]]:
+    """Run both on photographs of several shapes; the largest difference, and what was run."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    largest, compared = 0.0, []
+    for name, (tall, wide) in zip(PHOTOS, SHAPES, strict=True):
+        height, width = (_rounded(part * model.input_size, model.stride) for part in (tall, wide))
+        luminance = small_luminance(_sample(name), (height, width))[None, None]
+        with torch.no_grad():
+            wanted = graph(torch.from_numpy(luminance)).numpy()
+        (found,) = session.run(None, {"luminance": luminance})
+        difference = float(np.abs(found - wanted).max())
+        largest = difference if np.isnan(difference) else max(largest, difference)
+        compared.append((name, height, width))
+    return largest, tuple(compared)
+
+
+def _write(graph: nn.Module, example: Tensor, stride: int, path: Path, opset: int) -> None:
+    rows, columns = torch.export.Dim("rows", min=1), torch.export.Dim("columns", min=1)
+    shapes = {
+        "luminance": {0: torch.export.Dim("batch"), 2: stride * rows, 3: stride * columns},
+    }
+    logging.getLogger("onnxscript").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # the exporter's notes to its own authors
+            torch.onnx.export(
+                graph,
+                (example,),
+                str(path),
+                input_names=["luminance"],
+                output_names=["ab"],
+                dynamic_shapes=shapes,
+                opset_version=opset,
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+    except OSError:
+        raise
+    except Exception as error:  # the exporter has no common error of its own
+        path.unlink(missing_ok=True)
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise UsageError(f"this network cannot be written as ONNX; {reason}") from error
+
+
+def _describe(path: Path, model: ColorModel) -> None:
+    """Put the card into the file, so that it explains itself too."""
+    import onnx
+
+    graph: Any = onnx.load(path)
+    for key, value in {
+        **model.card.to_header(),
+        "sha256": model.sha256,
+        "name": model.name,
+    }.items():
+        item = graph.metadata_props.add()
+        item.key, item.value = key, value
+    onnx.save(graph, path)
+
+
+def _sample(name: str) -> Any:
+    from skimage import data
+
+    return getattr(data, name)()
+
+
+def _rounded(length: float, stride: int) -> int:
+    return max(1, round(length / stride)) * stride
