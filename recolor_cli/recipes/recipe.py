@@ -1,7 +1,6 @@
-"""Recipes: everything that decides a training run, as frozen values; only differences are written.
+"""A recipe: every field, its default, its range and its meaning.
 
-`RECIPES` reproduces the systems of the five reports (see docs/papers.md for what they leave open)
-and holds our own. Units are in the names; 0 or "" switches a part off. No torch here.
+Units are in the names; 0 or "" switches a part off.
 """
 
 from __future__ import annotations
@@ -9,12 +8,11 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import Field, asdict, dataclass, field, fields, replace
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any, get_origin, get_type_hints
 
-from recolor_cli.errors import RecipeError, UsageError
+from recolor_cli.errors import RecipeError
 
 Argument = bool | int | float | str | tuple[int, ...]
 
@@ -22,8 +20,6 @@ Argument = bool | int | float | str | tuple[int, ...]
 def _field(default: Any, *, low: float = -math.inf, high: float = math.inf, of: str = "") -> Any:
     """A field with its range, or with its choices separated by spaces."""
     metadata = {"low": low, "high": high, "of": tuple(of.split()) if of else ()}
-    if isinstance(default, dict):
-        return field(default_factory=lambda: dict(default), metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
@@ -37,9 +33,11 @@ class Recipe:
 
     # Networks.
     network: str = _field("bins-unet")  # a name in MODELS
-    network_arguments: dict[str, Argument] = _field({})  # --set network.NAME=VALUE
+    network_arguments: dict[str, Argument] = field(default_factory=dict)  # --set network.NAME=VALUE
     discriminator: str = _field("")  # a name in DISCRIMINATORS; "" = none is built
-    discriminator_arguments: dict[str, Argument] = _field({})  # --set discriminator.NAME=VALUE
+    discriminator_arguments: dict[str, Argument] = field(
+        default_factory=dict
+    )  # --set discriminator.NAME=VALUE
     initialization: str = _field("default", of="default normal xavier")  # normal: N(0, 0.02)
     init: str = _field("")  # weights file or run folder whose generator the run starts from
     encoder_weights: str = _field("")  # of the encoder: a file, "torchvision" or "shipped"
@@ -160,11 +158,11 @@ class Recipe:
         return json.dumps(asdict(self), indent=2) + "\n"
 
 
-_TYPES = get_type_hints(Recipe)
+TYPES = get_type_hints(Recipe)
 
 
 def _checked(f: Field[Any], value: Any) -> Any:
-    kind = _TYPES[f.name]
+    kind = TYPES[f.name]
     if get_origin(kind) is dict:
         if not isinstance(value, Mapping):
             raise RecipeError(f"{f.name} must be a mapping, got '{value}'")
@@ -193,14 +191,14 @@ def _span(low: float, high: float) -> str:
     return f"between {low:g} and {high:g}"
 
 
-def did_you_mean(name: str, known: Any) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The nearest of the known names as the end of an error text, or ""."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"did you mean '{near[0]}'?" if near else ""
 
 
 def parse_name_weights(text: str) -> dict[str, float]:
-    """ "coco=1.5,lfw=0.5" -> {"coco": 1.5, "lfw": 0.5}."""
+    """Sampling weights by prefix: "coco=1.5,lfw=0.5" -> {"coco": 1.5, "lfw": 0.5}."""
     weights = {}
     for part in filter(None, text.split(",")):
         prefix, equals, value = part.partition("=")
@@ -211,116 +209,3 @@ def parse_name_weights(text: str) -> dict[str, float]:
         if not equals or not 0 <= weights[prefix] < math.inf:
             raise RecipeError(f"name_weights has '{part}'; write PREFIX=WEIGHT, e.g. coco=1.5")
     return weights
-
-
-def parse_value(text: str, kind: type | None) -> Any:
-    """The text of `--set` as a value of the field's type; None: as JSON where it is JSON."""
-    if kind is str:
-        return text
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
-        if kind is None:
-            return text
-        try:  # 1e-3 is JSON, but 1_000 and .5 are what people also write
-            value = int(text) if kind is int else float(text)
-        except ValueError:
-            return text
-    if kind is int and isinstance(value, float) and value.is_integer():
-        return int(value)  # 2e6
-    return tuple(value) if isinstance(value, list) else value
-
-
-def get_recipe(name: str) -> Recipe:
-    """The recipe with that name.
-
-    Raises:
-        RecipeError: There is none.
-    """
-    if name not in RECIPES:
-        raise RecipeError(
-            f"no recipe named '{name}'; {did_you_mean(name, RECIPES)} 'recolor recipes' lists all"
-        )
-    return RECIPES[name]
-
-
-def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
-    """The recipe with `--set` values put in.
-
-    Args:
-        settings: field -> text; "network.NAME" and "discriminator.NAME" reach the arguments.
-
-    Raises:
-        RecipeError: A field is unknown, or a value has the wrong type or range.
-    """
-    changes: dict[str, Any] = {}
-    for name, text in settings.items():
-        part, dot, argument = name.partition(".")
-        home = f"{part}_arguments"
-        if dot and home in _TYPES:
-            arguments = changes.setdefault(home, dict(getattr(recipe, home)))
-            arguments[argument] = parse_value(text, None)
-        elif name in _TYPES and get_origin(_TYPES[name]) is None:
-            changes[name] = parse_value(text, _TYPES[name])
-        else:
-            near = did_you_mean(name, _TYPES)
-            raise RecipeError(
-                f"recipes have no field '{name}'; {near} 'recolor recipes NAME' prints every field"
-            )
-    return replace(recipe, **changes)
-
-
-def read_settings(run: Path) -> tuple[Recipe, dict[str, Any]]:
-    """The recipe of a run, and what else it was started with: name, seed, data, val, loaded.
-
-    Args:
-        run: the run folder.
-
-    Raises:
-        UsageError: The folder holds no run.
-        RecipeError: Its recipe is damaged, or of another version.
-    """
-    path = Path(run, "recipe.json")
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-        return Recipe(**settings.pop("recipe")), settings
-    except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"'{run}' holds no run; --resume wants the folder of one") from None
-    except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
-        raise RecipeError(
-            f"'{path}' is not a recipe of this version ({error}); start a new run"
-        ) from error
-
-
-BASE = Recipe(
-    title="distribution over ab bins, ImageNet encoder, ageing of the input; the shipped weights",
-    network="bins-unet",
-    encoder_weights="shipped",
-    freeze_encoder_to_stride=16,
-    encoder_lr_scale=0.15,
-    crop_px=128,
-    scale_max=1.6,
-    age_spectral=0.5,
-    age_tone=0.5,
-    age_shading=0.15,
-    age_blur=0.25,
-    age_grain=0.3,
-    age_scratches=0.1,
-    age_halftone=0.03,
-    age_jpeg=0.3,
-    objective="bins",
-    optimizer="adamw",
-    lr=1.5e-3,
-    weight_decay=0.01,
-    schedule="cosine",
-    warmup_images=6400,
-    clip_norm=1.0,
-    ema_halflife_images=10_000,
-    batch=32,
-    epochs=20,
-    val_px=192,
-)
-
-RECIPES: dict[str, Recipe] = {
-    "base": BASE,
-}

@@ -1,0 +1,23 @@
+"""Every recipe by name."""
+
+from __future__ import annotations
+
+from recolor_cli.errors import RecipeError
+from recolor_cli.recipes.ours import BASE, TINY
+from recolor_cli.recipes.recipe import Recipe, did_you_mean
+from recolor_cli.recipes.reports import REPORTS
+
+RECIPES: dict[str, Recipe] = {"base": BASE, "tiny": TINY, **REPORTS}
+
+
+def get_recipe(name: str) -> Recipe:
+    """The recipe with that name.
+
+    Raises:
+        RecipeError: There is none.
+    """
+    if name not in RECIPES:
+        raise RecipeError(
+            f"no recipe named '{name}'; {did_you_mean(name, RECIPES)} 'recolor recipes' lists all"
+        )
+    return RECIPES[name]

@@ -1,0 +1,78 @@
+"""Recipes from text: `--set FIELD=VALUE`, and recipe.json of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_origin
+
+from recolor_cli.errors import RecipeError, UsageError
+from recolor_cli.recipes.recipe import TYPES, Recipe, did_you_mean
+
+
+def parse_value(text: str, kind: type | None) -> Any:
+    """The text of `--set` as a value of the field's type; None: as JSON where it is JSON."""
+    if kind is str:
+        return text
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        if kind is None:
+            return text
+        try:  # 1e-3 is JSON, but 1_000 and .5 are what people also write
+            value = int(text) if kind is int else float(text)
+        except ValueError:
+            return text
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)  # 2e6
+    return tuple(value) if isinstance(value, list) else value
+
+
+def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
+    """The recipe with `--set` values put in.
+
+    Args:
+        settings: field -> text; "network.NAME" and "discriminator.NAME" reach the arguments.
+
+    Raises:
+        RecipeError: A field is unknown, or a value has the wrong type or range.
+    """
+    changes: dict[str, Any] = {}
+    for name, text in settings.items():
+        part, dot, argument = name.partition(".")
+        home = f"{part}_arguments"
+        if dot and home in TYPES:
+            arguments = changes.setdefault(home, dict(getattr(recipe, home)))
+            arguments[argument] = parse_value(text, None)
+        elif name in TYPES and get_origin(TYPES[name]) is None:
+            changes[name] = parse_value(text, TYPES[name])
+        else:
+            near = did_you_mean(name, TYPES)
+            raise RecipeError(
+                f"recipes have no field '{name}'; {near} 'recolor recipes NAME' prints every field"
+            )
+    return replace(recipe, **changes)
+
+
+def read_settings(run: Path) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe of a run, and what else it was started with: name, seed, data, val, loaded.
+
+    Args:
+        run: the run folder.
+
+    Raises:
+        UsageError: The folder holds no run.
+        RecipeError: Its recipe is damaged, or of another version.
+    """
+    path = Path(run, "recipe.json")
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        return Recipe(**settings.pop("recipe")), settings
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"'{run}' holds no run; --resume wants the folder of one") from None
+    except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
+        raise RecipeError(
+            f"'{path}' is not a recipe of this version ({error}); start a new run"
+        ) from error
