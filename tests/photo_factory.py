@@ -1,4 +1,4 @@
-"""Makes the photographs, good and broken, that the tests feed to recolor; nothing is stored on disk.
+"""Makes the photographs, good and broken, that the tests feed to recolor; none is stored.
 
 `GOOD` maps a name to a builder of a readable file, `BROKEN` to a builder and a piece of the reason
 that `read_photo` must give. `put_tree` lays all of them out as a folder.
@@ -44,7 +44,9 @@ IPTC = (
 # Pictures
 
 
-def gray_pixels(height: int = 48, width: int = 64, *, dtype: type = np.uint8, seed: int = 0) -> Pixels:
+def gray_pixels(
+    height: int = 48, width: int = 64, *, dtype: type = np.uint8, seed: int = 0
+) -> Pixels:
     """Make a smooth grey picture (H, W) with texture, using the whole range of its type."""
     rng = np.random.default_rng(seed)
     small = rng.random((max(2, height // 8), max(2, width // 8))).astype(np.float32)
@@ -54,7 +56,9 @@ def gray_pixels(height: int = 48, width: int = 64, *, dtype: type = np.uint8, se
     return (np.clip(smooth, 0, 1) * top).round().astype(dtype)
 
 
-def rgb_pixels(height: int = 48, width: int = 64, *, dtype: type = np.uint8, seed: int = 0) -> Pixels:
+def rgb_pixels(
+    height: int = 48, width: int = 64, *, dtype: type = np.uint8, seed: int = 0
+) -> Pixels:
     """Make a grey picture stored as RGB (H, W, 3), the three channels equal."""
     return np.repeat(gray_pixels(height, width, dtype=dtype, seed=seed)[..., None], 3, axis=2)
 
@@ -78,7 +82,7 @@ def alpha_pixels(height: int = 48, width: int = 64, *, dtype: type = np.uint8) -
 
 
 def exif_bytes(orientation: int = 1) -> bytes:
-    """Make an EXIF block (TIFF structure, no `Exif` prefix) with camera, date, GPS and orientation."""
+    """Make an EXIF block (TIFF structure, no `Exif` prefix): camera, date, GPS, orientation."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     exif[0x010F] = "Voigtländer"
@@ -136,9 +140,7 @@ def _icc_xyz(x: float, y: float, z: float) -> bytes:
 def gray_icc(gamma: float = 1.8) -> bytes:
     """Make a grey profile with a plain gamma curve."""
     white = _icc_xyz(0.9642, 1.0, 0.8249)
-    return _icc(
-        b"GRAY", {b"desc": _icc_text(b"Gray"), b"wtpt": white, b"kTRC": _icc_gamma(gamma)}
-    )
+    return _icc(b"GRAY", {b"desc": _icc_text(b"Gray"), b"wtpt": white, b"kTRC": _icc_gamma(gamma)})
 
 
 def wide_icc() -> bytes:
@@ -188,7 +190,10 @@ def jpeg(
     Image.fromarray(pixels).save(out, "JPEG", **options)
     data = out.getvalue()
     extra = b""
-    for marker, body in ((0xE1, xmp and XMP_NAMESPACE + xmp), (0xED, iptc and photoshop_block(iptc))):
+    for marker, body in (
+        (0xE1, xmp and XMP_NAMESPACE + xmp),
+        (0xED, iptc and photoshop_block(iptc)),
+    ):
         if body:
             extra += b"\xff" + bytes([marker]) + struct.pack(">H", len(body) + 2) + body
     # After APP0 when there is one, else right behind the start marker.
@@ -243,7 +248,9 @@ def png_from_chunks(chunks: Sequence[tuple[bytes, bytes]]) -> bytes:
     """Join PNG chunks, each with its length and checksum."""
     out = b"\x89PNG\r\n\x1a\n"
     for kind, body in chunks:
-        out += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        out += (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
     return out
 
 
@@ -283,7 +290,7 @@ def multipage_tiff(pages: int = 3) -> bytes:
 
 
 def documented_tiff(pixels: Pixels | None = None) -> bytes:
-    """Encode a plain TIFF that carries XMP, IPTC, ICC, resolution, orientation, EXIF and a caption."""
+    """Encode a plain TIFF with XMP, IPTC, ICC, resolution, orientation, EXIF and a caption."""
     image = Image.fromarray(gray_pixels() if pixels is None else pixels)
     tags = TiffImagePlugin.ImageFileDirectory_v2()
     tags[270] = "Harbour at dusk"
@@ -383,7 +390,7 @@ GOOD: dict[str, Builder] = {
     "pages.tif": multipage_tiff,
     "documented.tif": documented_tiff,
     "rgb.webp": lambda: pillow_file("RGB", "WEBP", quality=90),
-    "lossless.webp": lambda: pillow_file("RGBA", "WEBP", lossless=True),
+    "lossless.webp": lambda: pillow_file("RGBA", "WEBP", lossless=True, exact=True),
     "gray.bmp": lambda: pillow_file("L", "BMP"),
     "rgb.bmp": lambda: pillow_file("RGB", "BMP"),
     "gray.jp2": lambda: pillow_file("L", "JPEG2000"),
@@ -520,5 +527,3 @@ def png_text(data: bytes) -> dict[str, str]:
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         return {str(k): str(v) for k, v in getattr(image, "text", {}).items()}
-
-

@@ -1,1 +1,1 @@
-"""Photographs as files: found, read at full depth, and written back with everything they carried."""
+"""Photographs as files: found, read at full depth, written with everything they carried."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
+import warnings as python_warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -101,11 +102,14 @@ def open_pillow(data: bytes, pillow_format: str) -> Iterator[Image.Image]:
 
 @contextmanager
 def _no_limit() -> Iterator[None]:
-    """Lift Pillow's own limit while a header is read; `check_size` holds ours right after."""
+    """Lift Pillow's limit while a header is read; `check_size` holds ours right after."""
     with _pillow_limit:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            yield
+            # What Pillow finds odd in metadata is no matter here: recolor keeps those bytes as is.
+            with python_warnings.catch_warnings():
+                python_warnings.simplefilter("ignore")
+                yield
         finally:
             Image.MAX_IMAGE_PIXELS = before
 
@@ -163,8 +167,20 @@ def encode(suffix: str, frame: Frame, options: list[int]) -> bytes:
         done = False
     if not done:
         height, width = frame.pixels.shape[:2]
-        raise PhotoError(f"{width} x {height} pixels do not fit into {suffix[1:]}; use --format png")
-    return bytes(memoryview(data))
+        raise PhotoError(
+            f"{width} x {height} pixels do not fit into {suffix[1:]}; use --format png"
+        )
+    return bytes(data.data)
+
+
+def encode_exact_webp(frame: Frame) -> bytes:
+    """Pack as lossless WebP with Pillow: OpenCV blackens what lies under clear pixels."""
+    pixels = frame.pixels if frame.pixels.ndim == 3 else np.dstack([frame.pixels] * 3)
+    if frame.alpha is not None:
+        pixels = np.dstack([pixels, frame.alpha])
+    out = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(out, "WEBP", lossless=True, exact=True)
+    return out.getvalue()
 
 
 def _for_opencv(frame: Frame) -> Pixels:
@@ -175,4 +191,3 @@ def _for_opencv(frame: Frame) -> Pixels:
     joined = cv2.cvtColor(pixels, code)
     joined[..., 3] = frame.alpha
     return joined
-

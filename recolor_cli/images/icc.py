@@ -95,8 +95,8 @@ def curve_values(tag: bytes, at: NDArray[np.float64]) -> NDArray[np.float64] | N
         if count == 0:
             return at
         if count == 1:
-            return np.asarray(at ** (points[0] / 256))
-        return np.interp(at, np.linspace(0, 1, count), points / 65535)
+            return _floats(at ** (points[0] / 256))
+        return _floats(np.interp(at, np.linspace(0, 1, count), points / 65535))
     if tag[:4] == b"para" and len(tag) >= 16:
         return _parametric(tag, at)
     return None
@@ -111,19 +111,23 @@ def _parametric(tag: bytes, at: NDArray[np.float64]) -> NDArray[np.float64] | No
     numbers = [n / 65536 for n in struct.unpack_from(f">{sizes[kind]}i", tag, 12)]
     g, a, b, c, d, e, f = (numbers + [0.0] * 7)[:7]
     if kind == 0:
-        return np.asarray(at**g)
+        return _floats(at**g)
     power = np.maximum(a * at + b, 0) ** g
     if kind == 1:
-        return np.where(a * at + b >= 0, power, 0.0)
+        return _floats(np.where(a * at + b >= 0, power, 0.0))
     if kind == 2:
-        return np.where(a * at + b >= 0, power + c, c)
+        return _floats(np.where(a * at + b >= 0, power + c, c))
     if kind == 3:
-        return np.where(at >= d, power, c * at)
-    return np.where(at >= d, power + e, c * at + f)
+        return _floats(np.where(at >= d, power, c * at))
+    return _floats(np.where(at >= d, power + e, c * at + f))
+
+
+def _floats(values: object) -> NDArray[np.float64]:
+    return np.asarray(values, np.float64)
 
 
 def _srgb_to_linear(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    return _floats(np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4))
 
 
 def _sampled(values: NDArray[np.float64]) -> bytes:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 ORIENTATION = 274
+STRIPS, TILES, TILE_SIZES = 273, 324, 325
 EXIF_IFD, GPS_IFD, INTEROP_IFD = 34665, 34853, 40965
 _CHILDREN = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
 _SIZES = {
@@ -49,7 +50,9 @@ class Tag:
     def numbers(self) -> tuple[float, ...]:
         """The value as numbers; rationals divided (0 for a zero denominator); () for text."""
         if self.kind in (5, 10):
-            parts = struct.unpack(f"<{len(self.value) // 4}{'I' if self.kind == 5 else 'i'}", self.value)
+            parts = struct.unpack(
+                f"<{len(self.value) // 4}{'I' if self.kind == 5 else 'i'}", self.value
+            )
             return tuple(n / d if d else 0.0 for n, d in zip(parts[::2], parts[1::2], strict=True))
         letter = _LETTERS.get(self.kind)
         if letter is None:
@@ -108,7 +111,8 @@ def parse(data: bytes) -> Structure:
     if version not in (42, 43):
         raise IfdError("no tiff header")
     reader = _Reader(data, order, big=version == 43)
-    pages, seen = [], set()
+    pages: list[dict[int, Tag]] = []
+    seen: set[int] = set()
     at = reader.unpack("Q", 8) if reader.big else reader.unpack("I", 4)
     while at:
         if at in seen or len(pages) >= _MAX_PAGES:
@@ -172,10 +176,10 @@ def _swap(value: bytes, kind: int, order: str) -> bytes:
 
 
 def build(pages: Sequence[tuple[Iterable[Tag], Sequence[bytes]]], order: str = "<") -> bytes:
-    """Write a TIFF file: for each page its tags and its strips, to which tag 273 will point.
+    """Write a TIFF file: for each page its tags and its strips or tiles.
 
-    The caller gives tag 279 (strip lengths); 273 is made here. A page without strips is what an
-    EXIF block consists of.
+    The caller gives their lengths (tag 279 or 325); the tag that points to them is made here. A
+    page without either is what an EXIF block consists of.
 
     Raises:
         IfdError: The file would be larger than the 4 GiB that TIFF can address.
@@ -190,9 +194,10 @@ def build(pages: Sequence[tuple[Iterable[Tag], Sequence[bytes]]], order: str = "
             at += len(out[-1])
             if at > 0xFFFF_FF00:
                 raise IfdError("larger than the 4 GiB that tiff can hold")
-        kept = {tag.number: tag for tag in tags if tag.number != 273}
+        kept = {tag.number: tag for tag in tags if tag.number not in (STRIPS, TILES)}
         if offsets:
-            kept[273] = long(273, *offsets)
+            pointer = TILES if TILE_SIZES in kept else STRIPS
+            kept[pointer] = long(pointer, *offsets)
         out[link[0]] = _fill(out[link[0]], link[1], at, order)
         piece = _directory([kept[number] for number in sorted(kept)], at, order)
         link = (len(out), 2 + 12 * len(kept))

@@ -36,7 +36,8 @@ def read_head(data: bytes) -> Head:
     Raises:
         PhotoError: Cut short or damaged.
     """
-    metadata, warnings, start = Metadata(), (), 0
+    metadata, start = Metadata(), 0
+    warnings: tuple[str, ...] = ()
     if not data.startswith(_SIZ):
         boxes = list(_boxes(data, 0, len(data)))
         stream = next((box for box in boxes if box[0] == b"jp2c"), None)
@@ -72,9 +73,7 @@ def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
         at = stop
 
 
-def _metadata(
-    data: bytes, boxes: list[tuple[bytes, int, int]]
-) -> tuple[Metadata, tuple[str, ...]]:
+def _metadata(data: bytes, boxes: list[tuple[bytes, int, int]]) -> tuple[Metadata, tuple[str, ...]]:
     icc = dpi = None
     uuids: dict[bytes, bytes] = {}
     for kind, start, end in boxes:
@@ -88,7 +87,7 @@ def _metadata(
             if inner == b"res ":
                 dpi = _resolution(data, first, last)
     exif = uuids.get(_EXIF)
-    warnings = ()
+    warnings: tuple[str, ...] = ()
     if _C2PA in uuids:
         warnings = ("the content credentials (c2pa) do not fit the new picture; left out",)
     metadata = Metadata(

@@ -152,7 +152,9 @@ def assemble(picture: bytes, metadata: Metadata, *, same: bool, warnings: list[s
     pieces = [picture[:2]]
     for marker, body in front + rest:
         if len(body) > _ROOM:
-            what = "exif" if body.startswith(EXIF) else "xmp" if body.startswith(XMP) else "a segment"
+            what = (
+                "exif" if body.startswith(EXIF) else "xmp" if body.startswith(XMP) else "a segment"
+            )
             warnings.append(f"{what} is larger than the 64 KiB that jpeg allows; left out")
             continue
         pieces += [b"\xff", bytes([marker]), struct.pack(">H", len(body) + 2), body]

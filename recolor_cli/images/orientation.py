@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -20,6 +19,7 @@ def orient(array: Array, orientation: int) -> Array:
     Returns:
         A view of `array`, (H, W, ...) or (W, H, ...).
 
+    >>> import numpy as np
     >>> orient(np.array([[1, 2]]), 6).tolist()
     [[1], [2]]
     """
@@ -37,6 +37,7 @@ def orient(array: Array, orientation: int) -> Array:
 def unorient(array: Array, orientation: int) -> Array:
     """Turn an array in viewing direction back to the stored one; the inverse of `orient`.
 
+    >>> import numpy as np
     >>> unorient(orient(np.array([[1, 2]]), 6), 6).tolist()
     [[1, 2]]
     """

@@ -6,8 +6,10 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -100,7 +102,7 @@ def read_provenance(source: str | Path | bytes) -> Provenance | None:
     heads = {"jpeg": jpeg, "png": png, "webp": webp, "jp2": jp2}
     if kind not in heads:
         return None  # formats that recolor does not write
-    return xmp.read(heads[kind].read_head(data).metadata.xmp)  # type: ignore[attr-defined]
+    return xmp.read(heads[kind].read_head(data).metadata.xmp)
 
 
 def _with_metadata(photo: Photo) -> Photo:
@@ -111,7 +113,9 @@ def _with_metadata(photo: Photo) -> Photo:
     try:
         tags = ifd.parse(exif).pages[0]
     except ifd.IfdError:
-        return replace(photo, warnings=(*photo.warnings, "the exif block is damaged; kept as it is"))
+        return replace(
+            photo, warnings=(*photo.warnings, "the exif block is damaged; kept as it is")
+        )
     orientation = photo.orientation
     if ifd.ORIENTATION in tags and photo.format not in ("heif", "jp2"):
         numbers = tags[ifd.ORIENTATION].integers
@@ -152,9 +156,7 @@ def _read_png(data: bytes, max_pixels: int) -> Photo:
         top = np.iinfo(frame.pixels.dtype).max
         alpha = np.where(frame.pixels == clear, 0, top).astype(frame.pixels.dtype)
         frame = replace(frame, alpha=alpha)
-    return Photo(
-        (frame,), "png", metadata=head.metadata, warnings=head.warnings, lossless=True
-    )
+    return Photo((frame,), "png", metadata=head.metadata, warnings=head.warnings, lossless=True)
 
 
 def _read_webp(data: bytes, max_pixels: int) -> Photo:
@@ -252,7 +254,7 @@ def _read_heif(data: bytes, max_pixels: int) -> Photo:
     return Photo((frame,), "heif", metadata=_pillow_metadata(info, upright=True))
 
 
-def _pillow_metadata(info: dict[str | tuple[int, int], object], *, upright: bool = False) -> Metadata:
+def _pillow_metadata(info: Mapping[Any, object], *, upright: bool = False) -> Metadata:
     """Take profile, EXIF and XMP from Pillow; `upright` marks pixels that are already turned."""
 
     def block(name: str) -> bytes | None:

@@ -1,8 +1,8 @@
 """TIFF files read page by page: every layout of pixels that photographs come in, every tag kept.
 
 The decoders behind OpenCV and Pillow turn pixels by the orientation, multiply colours by alpha,
-ignore inverted 16-bit grey and confuse separate planes. What a page needs is therefore decided
-here, from its tags; the decoders only unpack.
+ignore inverted 16-bit grey and confuse separate planes. So the tags are read here, and a decoder
+gets a page of its own that holds nothing but what it needs to unpack.
 """
 
 from __future__ import annotations
@@ -17,19 +17,23 @@ from recolor_cli.images.photo import Frame, Metadata, Photo, Pixels
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 SAMPLES, ROWS, STRIP_SIZES, PLANAR, PREDICTOR = 277, 278, 279, 284, 317
-X_DPI, Y_DPI, DPI_UNIT, TILE_OFFSETS, TILE_SIZES = 282, 283, 296, 324, 325
+X_DPI, Y_DPI, DPI_UNIT = 282, 283, 296
 EXTRA, SAMPLE_FORMAT, XMP, IPTC, ICC = 338, 339, 700, 33723, 34675
 LAYERS, SUB_IFDS, DNG_VERSION = 37724, 330, 50706
-_STRIPS = 273
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3
 # Tags that describe how the old pixels were packed; everything else stays with its page.
 STRUCTURE = {
     WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, ROWS, STRIP_SIZES, PLANAR, PREDICTOR,
-    TILE_OFFSETS, TILE_SIZES, EXTRA, SAMPLE_FORMAT, LAYERS, SUB_IFDS, _STRIPS,
+    ifd.TILES, ifd.TILE_SIZES, EXTRA, SAMPLE_FORMAT, LAYERS, SUB_IFDS, ifd.STRIPS,
     255, 263, 264, 265, 266, 280, 281, 288, 289, 290, 291, 292, 293, 301, 318, 319, 320, 321, 322,
     323, 326, 327, 328, 332, 333, 334, 336, 340, 341, 342, 347, *range(512, 522), 529, 530, 531,
     532, 37679, 50838, 50839,
 }  # fmt: skip
+# Those of them that a decoder needs; the places of strips and tiles are made anew.
+PACKING = (
+    WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, ROWS, PLANAR, PREDICTOR, EXTRA,
+    SAMPLE_FORMAT, 266, 292, 293, 320, 322, 323, 332, 334, 347, 529, 530, 531, 532,
+)  # fmt: skip
 # Tags that an EXIF block of another format may carry as well (EXIF 2.3, table 4).
 EXIF_TAGS = {
     270, 271, 272, ifd.ORIENTATION, X_DPI, Y_DPI, DPI_UNIT, 305, 306, 315, 316, 33432,
@@ -57,10 +61,7 @@ def read(data: bytes, max_pixels: int) -> Photo:
     for page in pages:
         _check(page, len(data))
     _check_total(pages, max_pixels)
-    upright = _without_turn(data, pages)
-    frames = tuple(
-        _read_page(upright, structure, number, warnings) for number in range(len(pages))
-    )
+    frames = tuple(_read_page(data, page, structure.order, warnings) for page in pages)
     first = pages[0]
     name = _NAMES.get(_number(first, COMPRESSION, 1), "other")
     return Photo(
@@ -97,10 +98,12 @@ def _check(page: dict[int, Tag], size: int) -> None:
         raise PhotoError(f"{deepest}-bit float tiff is not supported; convert it to 16 bits")
     if kind & {2, 5}:
         raise PhotoError("a tiff of signed numbers is not supported; convert it to 16 bits")
+    if _number(page, COMPRESSION, 1) == 6:
+        raise PhotoError("the outdated kind of jpeg in tiff is not supported; save it anew")
     if len(bits) > 1 or deepest not in (1, 2, 4, 8, 16):
         raise PhotoError(f"{deepest}-bit tiff is not supported; convert it to 8 or 16 bits")
-    offsets = page.get(TILE_OFFSETS) or page.get(_STRIPS)
-    sizes = page.get(TILE_SIZES) or page.get(STRIP_SIZES)
+    offsets = page.get(ifd.TILES) or page.get(ifd.STRIPS)
+    sizes = page.get(ifd.TILE_SIZES) or page.get(STRIP_SIZES)
     if offsets is None:
         raise PhotoError("damaged: the tiff does not say where its picture is; copy it again")
     if sizes is not None and any(
@@ -125,57 +128,68 @@ def _check_total(pages: tuple[dict[int, Tag], ...], max_pixels: int) -> None:
         )
 
 
-def _without_turn(data: bytes, pages: tuple[dict[int, Tag], ...]) -> bytes:
-    """Return the file with every orientation set to 1: both decoders would turn the pixels."""
-    turned = [page[ifd.ORIENTATION] for page in pages if _orientation(page) != 1]
-    if not turned:
-        return data
-    copy = bytearray(data)
-    for tag in turned:
-        # Byte by byte, so that it does not matter how wide the number is or in which order.
-        little = data[:2] == b"II"
-        width = len(tag.value)
-        copy[tag.offset : tag.offset + width] = (1).to_bytes(width, "little" if little else "big")
-    return bytes(copy)
-
-
-def _read_page(data: bytes, structure: ifd.Structure, number: int, warnings: list[str]) -> Frame:
-    page = structure.pages[number]
+def _read_page(data: bytes, page: dict[int, Tag], order: str, warnings: list[str]) -> Frame:
     if LAYERS in page:
         warnings.append("the photoshop layers hold the old picture; left out")
     if _number(page, BITS, 1) == 16:
-        frame = _read_deep(data, structure, number)
+        frame = _read_deep(data, page, order)
     else:
-        with codec.open_pillow(data, "TIFF") as image:
-            image.seek(number)
-            profile = page[ICC].value if ICC in page else None
+        profile = page[ICC].value if ICC in page else None
+        alone = _rebuild({n: page[n] for n in PACKING if n in page}, _pieces(data, page), order)
+        with codec.open_pillow(alone, "TIFF") as image:
             frame = codec.frame_from_pillow(image, profile, warnings)
-    expected = (_number(page, HEIGHT, 0), _number(page, WIDTH, 0))
-    if frame.pixels.shape[:2] != expected:
+    if frame.pixels.shape[:2] != (_number(page, HEIGHT, 0), _number(page, WIDTH, 0)):
         raise codec.damaged("tiff")
     kept = tuple(tag for tag in page.values() if tag.number not in STRUCTURE)
     return Frame(frame.pixels, frame.alpha, kept)
 
 
-def _read_deep(data: bytes, structure: ifd.Structure, number: int) -> Frame:
+def _pieces(data: bytes, page: dict[int, Tag]) -> list[bytes]:
+    """Cut out the strips or tiles of a page."""
+    offsets = (page.get(ifd.TILES) or page[ifd.STRIPS]).integers
+    sizes = page.get(ifd.TILE_SIZES) or page.get(STRIP_SIZES)
+    if sizes is None and len(offsets) == 1:  # some old writers leave it out
+        return [data[offsets[0] :]]
+    if sizes is None or len(sizes.integers) != len(offsets):
+        raise codec.damaged("tiff")
+    return [data[at : at + size] for at, size in zip(offsets, sizes.integers, strict=True)]
+
+
+def _rebuild(tags: dict[int, Tag], pieces: list[bytes], order: str) -> bytes:
+    """Make a file of one page that says how its pixels are packed and nothing else.
+
+    So a decoder has nothing to turn, and nothing to stumble over.
+    """
+    number = ifd.TILE_SIZES if 322 in tags else STRIP_SIZES
+    lengths = ifd.long(number, *(len(piece) for piece in pieces))
+    try:
+        return ifd.build([([*tags.values(), lengths], pieces)], order)
+    except ifd.IfdError:
+        raise PhotoError("a tiff page of more than 4 GiB is not supported; cut it up") from None
+
+
+def _read_deep(data: bytes, page: dict[int, Tag], order: str) -> Frame:
     """Unpack a page of 16 bits."""
-    page = structure.pages[number]
     photometric, samples = _number(page, PHOTOMETRIC, 1), _number(page, SAMPLES, 1)
     if photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
         raise PhotoError("16-bit tiff of this colour space is not supported; convert it to rgb")
     colors = 3 if photometric == _RGB else 1
     if samples not in (colors, colors + 1):
         raise PhotoError(f"a tiff of {samples} channels is not supported; convert it to rgb")
+    tags = {n: page[n] for n in PACKING if n in page}
+    pieces = _pieces(data, page)
     if _number(page, PLANAR, 1) == 2 and samples > 1:
-        planes = _planes(data, structure, number, samples)
+        each = len(pieces) // samples
+        parts = [pieces[k * each : (k + 1) * each] for k in range(samples)]
+        planes = np.stack([_unpack_gray(tags, part, order) for part in parts], axis=2)
     elif samples == 2:
-        planes = _interleaved(data, structure, number, samples)
+        planes = _unpack_pairs(tags, pieces, order)
     else:
-        planes = _unpack(data, number)
+        planes = codec.decode(_rebuild(tags, pieces, order), cv2.IMREAD_UNCHANGED, "tiff")
+        if planes.ndim == 3:
+            turned = cv2.COLOR_BGR2RGB if planes.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
+            planes = cv2.cvtColor(planes, turned)
         planes = planes[..., None] if planes.ndim == 2 else planes
-        if planes.shape[2] >= 3:
-            order = cv2.COLOR_BGR2RGB if planes.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
-            planes = cv2.cvtColor(planes, order)
     if planes.dtype != np.uint16 or planes.shape[2] != samples:
         raise codec.damaged("tiff")
     pixels = planes[..., 0] if colors == 1 else planes[..., :3]
@@ -185,64 +199,31 @@ def _read_deep(data: bytes, structure: ifd.Structure, number: int) -> Frame:
     return Frame(np.ascontiguousarray(pixels), alpha)
 
 
-def _unpack(data: bytes, number: int) -> Pixels:
-    try:
-        done, pages = cv2.imdecodemulti(
-            np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED, range=(number, number + 1)
-        )
-    except cv2.error:
-        done, pages = False, ()
-    if not done or len(pages) != 1:
+def _unpack_gray(tags: dict[int, Tag], pieces: list[bytes], order: str) -> Pixels:
+    """Unpack one 16-bit plane as a grey picture of its own."""
+    plain = {number: tag for number, tag in tags.items() if number != EXTRA}
+    for number, value in ((BITS, 16), (PHOTOMETRIC, 1), (SAMPLES, 1), (PLANAR, 1)):
+        plain[number] = ifd.short(number, value)
+    plain.pop(SAMPLE_FORMAT, None)
+    pixels = codec.decode(_rebuild(plain, pieces, order), cv2.IMREAD_UNCHANGED, "tiff")
+    if pixels.shape != (_number(tags, HEIGHT, 0), _number(plain, WIDTH, 0)):
         raise codec.damaged("tiff")
-    return np.asarray(pages[0])
-
-
-def _pieces(data: bytes, page: dict[int, Tag]) -> list[bytes]:
-    offsets = (page.get(TILE_OFFSETS) or page[_STRIPS]).integers
-    sizes = page.get(TILE_SIZES) or page.get(STRIP_SIZES)
-    if sizes is None:
+    if pixels.dtype != np.uint16:
         raise codec.damaged("tiff")
-    return [data[at : at + size] for at, size in zip(offsets, sizes.integers, strict=False)]
+    return pixels
 
 
-def _planes(data: bytes, structure: ifd.Structure, number: int, samples: int) -> Pixels:
-    """Unpack separate planes, each rewritten as a grey picture of its own."""
-    page = structure.pages[number]
-    pieces = _pieces(data, page)
-    each = len(pieces) // samples
-    found = []
-    for plane in range(samples):
-        part = pieces[plane * each : (plane + 1) * each]
-        found.append(_as_gray(page, part, structure.order, _number(page, WIDTH, 0)))
-    return np.stack(found, axis=2)
-
-
-def _interleaved(data: bytes, structure: ifd.Structure, number: int, samples: int) -> Pixels:
-    """Unpack grey with alpha as a grey picture of double width, which decoders do not know."""
-    page = structure.pages[number]
-    if TILE_OFFSETS in page:
+def _unpack_pairs(tags: dict[int, Tag], pieces: list[bytes], order: str) -> Pixels:
+    """Unpack 16-bit grey with alpha as grey of double width, for want of a decoder for pairs."""
+    if 322 in tags:
         raise PhotoError("tiled 16-bit grey with alpha is not supported; save it without tiles")
-    width, differences = _number(page, WIDTH, 0), _number(page, PREDICTOR, 1) == 2
-    plain = {**page, PREDICTOR: ifd.short(PREDICTOR, 1)}
-    flat = _as_gray(plain, _pieces(data, page), structure.order, width * samples)
-    planes = flat.reshape(flat.shape[0], width, samples)
+    width, differences = _number(tags, WIDTH, 0), _number(tags, PREDICTOR, 1) == 2
+    double = {**tags, WIDTH: ifd.long(WIDTH, 2 * width), PREDICTOR: ifd.short(PREDICTOR, 1)}
+    flat = _unpack_gray(double, pieces, order)
+    planes = flat.reshape(flat.shape[0], width, 2)
     if differences:  # TIFF 6.0 section 14: each value is stored as the step from its neighbour
         planes = np.cumsum(planes, axis=1, dtype=np.uint16)
     return planes
-
-
-def _as_gray(page: dict[int, Tag], pieces: list[bytes], order: str, width: int) -> Pixels:
-    kept = (HEIGHT, COMPRESSION, ROWS, PREDICTOR, 266, 322, 323)
-    tags = [page[tag] for tag in kept if tag in page]
-    tags += [ifd.long(WIDTH, width), ifd.short(BITS, 16), ifd.short(PHOTOMETRIC, 1)]
-    tags += [ifd.short(SAMPLES, 1), ifd.short(PLANAR, 1)]
-    lengths = [len(piece) for piece in pieces]
-    if TILE_OFFSETS in page:
-        raise PhotoError("tiled 16-bit tiff in separate planes is not supported; save it plainly")
-    pixels = _unpack(ifd.build([([*tags, ifd.long(STRIP_SIZES, *lengths)], pieces)], order), 0)
-    if pixels.shape != (_number(page, HEIGHT, 0), width) or pixels.dtype != np.uint16:
-        raise codec.damaged("tiff")
-    return pixels
 
 
 def _metadata(page: dict[int, Tag]) -> Metadata:

@@ -115,7 +115,9 @@ def encode_photo(
     notes = warnings if warnings is not None else []
     output = output_format(photo.format, format)
     same = output.name == photo.format
-    given = [_frame(new, old) for new, old in zip(frames or photo.frames, photo.frames, strict=True)]
+    given = [
+        _frame(new, old) for new, old in zip(frames or photo.frames, photo.frames, strict=True)
+    ]
     if len(given) > 1 and output.name != "tiff":
         raise PhotoError(
             f"{output.name} holds one picture, this tiff has {len(given)} pages; use --format tiff"
@@ -159,9 +161,10 @@ def _encode_single(
     if name == "webp":
         if max(width, height) > webp.MAX_SIDE:
             raise PhotoError(f"{width} x {height} pixels do not fit into webp; use --format png")
-        lossless = photo.lossless and same
-        options = [cv2.IMWRITE_WEBP_QUALITY, 101 if lossless else quality]
-        picture = codec.encode(".webp", frame, options)
+        if photo.lossless and same:
+            picture = codec.encode_exact_webp(frame)
+        else:
+            picture = codec.encode(".webp", frame, [cv2.IMWRITE_WEBP_QUALITY, quality])
         return webp.assemble(picture, metadata, same=same, warnings=warnings)
     if frame.alpha is not None:
         warnings.append("jpeg has no transparency; left out (png, tiff and webp keep it)")

@@ -13,9 +13,7 @@ from recolor_cli.images.photo import Provenance
 
 # "Edited using generative AI": the photograph is real, what was added to it comes out of a
 # trained model. The milder `algorithmicallyEnhanced` is for filters that add no content.
-SOURCE_TYPE = (
-    "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-)
+SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 NAMESPACE = "urn:x-recolor:1.0/"
 _IPTC_EXT = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -90,16 +88,27 @@ def read(packet: bytes | None) -> Provenance | None:
 
 def _parse(packet: bytes) -> minidom.Document | None:
     """Parse a packet; None if it is not XMP. No document types: they are how XML explodes."""
-    packet = packet.strip(b"\0 \t\r\n")
-    if len(packet) > _MAX_BYTES or b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:
+    if len(packet) > _MAX_BYTES:
         return None
-    if b"<\0!\0D" in packet or b"\0<\0!\0D" in packet:  # the same in UTF-16
+    packet = _as_utf8(packet).strip(b"\0 \t\r\n")
+    if b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:
         return None
     try:
         document = minidom.parseString(packet)
     except (ExpatError, ValueError, LookupError, RecursionError):
         return None
     return document if document.getElementsByTagNameNS(_RDF, "RDF") else None
+
+
+def _as_utf8(packet: bytes) -> bytes:
+    """Recode the UTF-16 that XMP allows; what is neither stays, for the parser to refuse."""
+    for start, code in (
+        (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"),
+        (b"<\0", "utf-16-le"), (b"\0<", "utf-16-be"),
+    ):  # fmt: skip
+        if packet.startswith(start):
+            return packet.decode(code, "replace").encode("utf-8", "replace")
+    return packet.removeprefix(b"\xef\xbb\xbf")
 
 
 def _descriptions(rdf: minidom.Element) -> list[minidom.Element]:
@@ -139,9 +148,8 @@ def _take_out(rdf: minidom.Element) -> str | None:
                 if description.hasAttributeNS(namespace, name):
                     description.removeAttributeNS(namespace, name)
         for node in list(description.childNodes):
-            if (
-                node.nodeType == Node.ELEMENT_NODE
-                and node.localName in _OURS.get(node.namespaceURI or "", ())
+            if node.nodeType == Node.ELEMENT_NODE and node.localName in _OURS.get(
+                node.namespaceURI or "", ()
             ):
                 description.removeChild(node)
     return earlier or first
@@ -170,15 +178,13 @@ def _add(
 
 
 def _says_something(description: minidom.Element) -> bool:
-    attributes = [description.attributes.item(k) for k in range(description.attributes.length)]
     return any(
         not item.name.startswith("xmlns") and (item.namespaceURI, item.localName) != (_RDF, "about")
-        for item in attributes
-        if item is not None
+        for item in description.attributes.values()
     )
 
 
 def _serialise(document: minidom.Document) -> bytes:
     root = document.documentElement
     assert root is not None
-    return (_BEGIN + root.toxml() + _END).encode("utf-8", "surrogatepass")
+    return (_BEGIN + root.toxml() + _END).encode("utf-8", "replace")

@@ -1,0 +1,399 @@
+"""Photographs are read at full depth, unturned, with all they carry; bad files say why."""
+
+from __future__ import annotations
+
+import io
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import photo_factory as factory
+import pytest
+import tifffile
+from PIL import Image
+
+from recolor_cli.errors import PhotoError
+from recolor_cli.images.orientation import orient, unorient
+from recolor_cli.images.read import _spread, read_bytes, read_photo
+
+GRAY8, GRAY16 = factory.gray_pixels(), factory.gray_pixels(dtype=np.uint16)
+COLOR8, COLOR16 = factory.color_pixels(), factory.color_pixels(dtype=np.uint16)
+ALPHA8, ALPHA16 = factory.alpha_pixels(), factory.alpha_pixels(dtype=np.uint16)
+
+
+@pytest.mark.parametrize("name", factory.GOOD)
+def test_every_good_photo_is_read(name: str) -> None:
+    photo = read_photo(factory.GOOD[name]())
+    assert photo.warnings == ()
+    assert photo.pixels.dtype == (np.uint16 if "16" in name else np.uint8)
+    assert photo.pixels.flags.c_contiguous
+    has_alpha = any(word in name for word in ("la8", "la16", "rgba", "lossless.webp"))
+    assert (photo.alpha is not None) == has_alpha
+    if has_alpha:
+        assert photo.alpha is not None
+        expected = ALPHA16 if "16" in name else ALPHA8
+        np.testing.assert_array_equal(photo.alpha, expected)
+
+
+@pytest.mark.parametrize("name", factory.BROKEN)
+def test_every_broken_photo_says_why_in_one_line(name: str) -> None:
+    build, reason = factory.BROKEN[name]
+    with pytest.raises(PhotoError) as caught:
+        read_photo(build())
+    text = str(caught.value)
+    assert reason in text
+    assert "\n" not in text
+    assert len(text) < 160
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("gray8.png", GRAY8),
+        ("gray16.png", GRAY16),
+        ("la8.png", GRAY8),
+        ("la16.png", GRAY16),
+        ("rgb16.png", factory.rgb_pixels(dtype=np.uint16)),
+        ("rgba16.png", factory.rgb_pixels(dtype=np.uint16)),
+        ("gray16.tif", GRAY16),
+        ("gray16-plain.tif", GRAY16),
+        ("rgb16-deflate.tif", factory.rgb_pixels(dtype=np.uint16)),
+        ("packbits.tif", GRAY8),
+        ("documented.tif", GRAY8),
+        ("gray.bmp", GRAY8),
+        ("gray.jp2", GRAY8),
+        ("gray16.jp2", GRAY16),
+        ("lossless.webp", factory.rgb_pixels()),
+    ],
+)
+def test_lossless_files_give_their_exact_values(name: str, expected: np.ndarray) -> None:
+    np.testing.assert_array_equal(read_photo(factory.GOOD[name]()).pixels, expected)
+
+
+def test_colors_come_in_the_order_red_green_blue() -> None:
+    for data in (factory.png(COLOR8), factory.tiff16(COLOR8), _tiff(COLOR8, photometric="rgb")):
+        np.testing.assert_array_equal(read_photo(data).pixels, COLOR8)
+    for data in (factory.png(COLOR16), factory.tiff16(COLOR16)):
+        np.testing.assert_array_equal(read_photo(data).pixels, COLOR16)
+    jpeg = read_photo(factory.jpeg(COLOR8, quality=100)).pixels
+    assert np.abs(jpeg.astype(int) - COLOR8).mean() < 6  # its colours are stored at half size
+    for file_format in ("WEBP", "JPEG2000", "BMP"):
+        out = io.BytesIO()
+        Image.fromarray(COLOR8).save(out, file_format, lossless=True)
+        np.testing.assert_array_equal(read_photo(out.getvalue()).pixels, COLOR8)
+
+
+# TIFF layouts that the decoders behind us get wrong when they are simply trusted.
+
+
+def _tiff(array: np.ndarray, **options: object) -> bytes:
+    out = io.BytesIO()
+    tifffile.imwrite(out, array, **options)
+    return out.getvalue()
+
+
+def _with_alpha(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    return np.dstack([pixels, alpha])
+
+
+BLACK, RGB = {"photometric": "minisblack"}, {"photometric": "rgb"}
+LAYOUTS = {
+    "white is zero, 8 bits": (255 - GRAY8, {"photometric": "miniswhite"}, GRAY8, None),
+    "white is zero, 16 bits": (65535 - GRAY16, {"photometric": "miniswhite"}, GRAY16, None),
+    "big-endian grey": (GRAY16, {**BLACK, "byteorder": ">"}, GRAY16, None),
+    "big-endian colour": (COLOR16, {**RGB, "byteorder": ">"}, COLOR16, None),
+    "big-endian, turned": (
+        COLOR16,
+        {**RGB, "byteorder": ">", "extratags": [(274, 3, 1, 6, True)]},
+        COLOR16,
+        None,
+    ),
+    "planes, 8 bits": (
+        COLOR8.transpose(2, 0, 1).copy(),
+        {**RGB, "planarconfig": "separate"},
+        COLOR8,
+        None,
+    ),
+    "planes, 16 bits": (
+        COLOR16.transpose(2, 0, 1).copy(),
+        {**RGB, "planarconfig": "separate"},
+        COLOR16,
+        None,
+    ),
+    "planes, 16 bits, deflate with differences, big-endian": (
+        COLOR16.transpose(2, 0, 1).copy(),
+        {**RGB, "planarconfig": "separate", "compression": "zlib", "predictor": True,
+         "byteorder": ">"},
+        COLOR16,
+        None,
+    ),
+    "tiles, 8 bits": (COLOR8, {**RGB, "tile": (16, 16)}, COLOR8, None),
+    "tiles, 16 bits": (COLOR16, {**RGB, "tile": (16, 16)}, COLOR16, None),
+    "alpha, 8 bits": (
+        _with_alpha(COLOR8, ALPHA8), {**RGB, "extrasamples": ["unassalpha"]}, COLOR8, ALPHA8,
+    ),
+    "alpha, 16 bits": (
+        _with_alpha(COLOR16, ALPHA16), {**RGB, "extrasamples": ["unassalpha"]}, COLOR16, ALPHA16,
+    ),
+    "grey and alpha, 8 bits": (
+        _with_alpha(GRAY8, ALPHA8), {**BLACK, "extrasamples": ["unassalpha"]}, GRAY8, ALPHA8,
+    ),
+    "grey and alpha, 16 bits": (
+        _with_alpha(GRAY16, ALPHA16), {**BLACK, "extrasamples": ["unassalpha"]}, GRAY16, ALPHA16,
+    ),
+    "grey and alpha, 16 bits, deflate with differences": (
+        _with_alpha(GRAY16, ALPHA16),
+        {**BLACK, "extrasamples": ["unassalpha"], "compression": "zlib", "predictor": True},
+        GRAY16,
+        ALPHA16,
+    ),
+    "bigtiff": (COLOR16, {**RGB, "bigtiff": True}, COLOR16, None),
+    "deflate with differences": (
+        COLOR16, {**RGB, "compression": "zlib", "predictor": True}, COLOR16, None,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_tiff_layouts(name: str) -> None:
+    stored, options, pixels, alpha = LAYOUTS[name]
+    photo = read_photo(_tiff(stored, **options))
+    np.testing.assert_array_equal(photo.pixels, pixels)
+    assert photo.pixels.dtype == pixels.dtype
+    if alpha is None:
+        assert photo.alpha is None
+    else:
+        np.testing.assert_array_equal(photo.alpha, alpha)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(
+    "pixels", [GRAY8, COLOR8, GRAY16, COLOR16], ids=["l8", "rgb8", "l16", "rgb16"]
+)
+def test_tiff_pixels_stay_unturned(orientation: int, pixels: np.ndarray) -> None:
+    kind = BLACK if pixels.ndim == 2 else RGB
+    photo = read_photo(_tiff(pixels, **kind, extratags=[(274, 3, 1, orientation, True)]))
+    np.testing.assert_array_equal(photo.pixels, pixels)
+    assert photo.orientation == orientation
+
+
+def test_every_page_of_a_tiff_is_read() -> None:
+    photo = read_photo(factory.multipage_tiff(4))
+    assert [frame.pixels.shape for frame in photo.frames] == [(40 + 8 * k, 64) for k in range(4)]
+    for k, frame in enumerate(photo.frames):
+        np.testing.assert_array_equal(frame.pixels, factory.gray_pixels(40 + 8 * k, 64, seed=k))
+
+
+def test_pages_in_a_circle_are_refused() -> None:
+    data = bytearray(factory.multipage_tiff(1))
+    first = int.from_bytes(data[4:8], "little")
+    count = int.from_bytes(data[first : first + 2], "little")
+    data[first + 2 + 12 * count : first + 6 + 12 * count] = data[4:8]
+    with pytest.raises(PhotoError, match="circle"):
+        read_photo(bytes(data))
+
+
+# Turns
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orient_agrees_with_pillow_and_unorient_undoes_it(orientation: int) -> None:
+    data = factory.png(COLOR8, exif=factory.exif_bytes(orientation))
+    photo = read_photo(data)
+    assert photo.orientation == orientation
+    np.testing.assert_array_equal(photo.pixels, COLOR8)
+    from PIL import ImageOps
+
+    with Image.open(io.BytesIO(data)) as image:
+        shown = np.asarray(ImageOps.exif_transpose(image))
+    np.testing.assert_array_equal(orient(COLOR8, orientation), shown)
+    np.testing.assert_array_equal(unorient(shown, orientation), COLOR8)
+
+
+@pytest.mark.parametrize("orientation", [0, 9])
+def test_orient_refuses_other_numbers(orientation: int) -> None:
+    with pytest.raises(ValueError, match="1 to 8"):
+        orient(GRAY8, orientation)
+
+
+# Odd kinds of pixels
+
+
+def test_ink_is_converted_plainly_without_a_profile() -> None:
+    photo = read_photo(factory.cmyk_jpeg())
+    assert photo.pixels.shape == (48, 64, 3)
+    assert np.abs(photo.pixels.astype(int) - factory.rgb_pixels()).mean() < 3
+    assert photo.metadata.icc is None
+
+
+def test_a_damaged_ink_profile_is_reported() -> None:
+    profile = bytearray(factory.gray_icc())
+    profile[16:20] = b"CMYK"
+    photo = read_photo(factory.cmyk_jpeg(icc=bytes(profile)))
+    assert photo.warnings == ("the cmyk profile is damaged; converted without it",)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_few_bits_are_spread_over_the_whole_range(bits: int) -> None:
+    levels = np.arange(1 << bits, dtype=np.uint8)
+    rows = np.packbits(np.unpackbits(levels[:, None], axis=1)[:, -bits:].reshape(-1))
+    import struct
+    import zlib
+
+    head = struct.pack(">IIBBBBB", len(levels), 1, bits, 0, 0, 0, 0)
+    clear = (b"tRNS", struct.pack(">H", 1))
+    chunks = [
+        (b"IHDR", head),
+        clear,
+        (b"IDAT", zlib.compress(b"\0" + rows.tobytes())),
+        (b"IEND", b""),
+    ]
+    photo = read_photo(factory.png_from_chunks(chunks))
+    expected = levels.astype(int) * 255 // (len(levels) - 1)
+    np.testing.assert_array_equal(photo.pixels[0], expected)
+    assert photo.alpha is not None
+    np.testing.assert_array_equal(photo.alpha[0], np.where(levels == 1, 0, 255))
+
+
+def test_avif_of_ten_bits_becomes_sixteen() -> None:
+    ten = (GRAY16 >> 6).astype(np.uint16)
+    options = [cv2.IMWRITE_AVIF_DEPTH, 10, cv2.IMWRITE_AVIF_QUALITY, 100]
+    done, data = cv2.imencode(".avif", np.repeat(ten[..., None], 3, axis=2), options)
+    assert done
+    photo = read_photo(data.tobytes())
+    assert photo.pixels.dtype == np.uint16
+    assert np.abs(photo.pixels[..., 1].astype(int) - GRAY16).mean() < 400  # 0.6 % of the range
+
+
+@pytest.mark.parametrize("depth", range(9, 17))
+def test_odd_depths_reach_black_and_white(depth: int) -> None:
+    ends = np.array([[0, (1 << depth) - 1]], np.uint16)
+    np.testing.assert_array_equal(_spread(ends, depth), [[0, 65_535]])
+
+
+def test_heic_is_read_upright_at_its_depth() -> None:
+    pytest.importorskip("pillow_heif")
+    photo = read_photo(factory.heic())
+    assert (photo.format, photo.pixels.shape, photo.orientation) == ("heif", (48, 64, 3), 1)
+    assert np.abs(photo.pixels.astype(int) - factory.rgb_pixels()).mean() < 4
+
+
+def test_heic_without_its_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    data = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 100
+    with pytest.raises(PhotoError, match=r"recolor-cli\[heif\]"):
+        read_photo(data)
+
+
+# Limits
+
+
+def test_a_bomb_is_refused_at_once_and_with_little_memory(tmp_path: Path) -> None:
+    path = factory.put(tmp_path, "bomb.png", factory.bomb_png())
+    script = (
+        "import resource, sys, time\n"
+        "from recolor_cli.images.read import read_photo\n"
+        "from recolor_cli.errors import PhotoError\n"
+        "from pathlib import Path\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "start = time.perf_counter()\n"
+        "try:\n    read_photo(Path(sys.argv[1]))\n"
+        "except PhotoError as error:\n    print(error)\n"
+        "taken = time.perf_counter() - start\n"
+        "more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before\n"
+        "print(taken < 1.0, more < 20_000)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True
+    )
+    message, verdict = result.stdout.splitlines()
+    assert "900 megapixels, the limit is 500; raise it with --max-pixels 900000000" in message
+    assert verdict == "True True"
+
+
+def test_the_limit_can_be_raised_and_lowered() -> None:
+    data = factory.large_png(4000, 3000)
+    assert read_photo(data, max_pixels=12_000_000).size == (4000, 3000)
+    with pytest.raises(PhotoError, match="--max-pixels 12000000"):
+        read_photo(data, max_pixels=11_999_999)
+
+
+def test_all_pages_count_against_the_limit() -> None:
+    data = factory.multipage_tiff(3)
+    assert len(read_photo(data, max_pixels=64 * (40 + 48 + 56)).frames) == 3
+    with pytest.raises(PhotoError, match="3 pages hold"):
+        read_photo(data, max_pixels=64 * (40 + 48 + 56) - 1)
+
+
+@pytest.mark.parametrize("file_format", ["BMP", "GIF", "WEBP", "AVIF", "JPEG2000", "TIFF", "JPEG"])
+def test_every_format_holds_the_limit(file_format: str) -> None:
+    with pytest.raises(PhotoError, match="--max-pixels 3072"):
+        read_photo(factory.pillow_file("L", file_format), max_pixels=3071)
+
+
+def test_a_photo_of_108_megapixels_is_within_the_default() -> None:
+    assert read_photo(factory.large_png(12_000, 9_000)).size == (12_000, 9_000)
+
+
+# Paths
+
+
+def test_a_path_and_its_bytes_give_the_same(tmp_path: Path) -> None:
+    path = factory.put(tmp_path, "a.jpg", factory.jpeg())
+    np.testing.assert_array_equal(read_photo(path).pixels, read_photo(path.read_bytes()).pixels)
+    assert read_photo(str(path)).format == "jpeg"
+
+
+def test_odd_names_are_read(tmp_path: Path) -> None:
+    for path in factory.put_odd_names(tmp_path):
+        assert read_photo(path).size == (64, 48)
+
+
+def test_paths_that_are_no_photographs_say_so(tmp_path: Path) -> None:
+    factory.put_traps(tmp_path / "traps")
+    cases = {
+        "traps/deep": "folder",
+        "traps/pipe.jpg": "pipe",
+        "traps/nowhere.jpg": "a link to a file that does not exist",
+        "traps/self": "a link that leads to itself",
+        "missing.jpg": "no such file",
+        "nul\0name.jpg": "not a file name",
+    }
+    for name, reason in cases.items():
+        start = time.perf_counter()
+        with pytest.raises(PhotoError, match=reason):
+            read_photo(tmp_path / name)
+        assert time.perf_counter() - start < 1  # a pipe must not be waited for
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_an_unreadable_file_says_so(tmp_path: Path) -> None:
+    path = factory.put(tmp_path, "a.jpg", factory.jpeg())
+    with factory.unreadable(path), pytest.raises(PhotoError, match="permission denied"):
+        read_bytes(path)
+
+
+def test_permission_denied_has_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = factory.put(tmp_path, "a.jpg", factory.jpeg())
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(PhotoError, match="permission denied; make the file readable"):
+        read_bytes(path)
+
+
+def test_a_large_file_that_is_no_photograph_is_not_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "disk.img"
+    with path.open("wb") as file:
+        file.truncate(8 << 30)  # takes no room on the disk
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(PhotoError, match="not an image"):
+        read_photo(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
