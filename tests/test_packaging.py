@@ -44,7 +44,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 def test_the_wheel_carries_the_whole_package(wheel: zipfile.ZipFile) -> None:
     package = ROOT / "recolor_cli"
-    sources = {p.relative_to(ROOT).as_posix() for p in package.rglob("*.py")}
+    files = (p for p in package.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    sources = {p.relative_to(ROOT).as_posix() for p in files}
     assert sources <= set(wheel.namelist())
     assert json.loads(wheel.read("recolor_cli/weights.json")) == MANIFEST
 

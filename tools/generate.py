@@ -109,7 +109,7 @@ def recipes_page() -> str:
         for f in dataclasses.fields(recipes.Recipe)
     ]
     return (
-        "# Recipes\n\nA recipe is a value: `recolor_cli/recipes.py` has them all. "
+        "# Recipes\n\nA recipe is a value: `recolor_cli/recipes/` has them all. "
         "`recolor recipes NAME` prints one in full; `--set FIELD=VALUE` changes a field for one "
         "run.\n\n"
         f"{table(('recipe', 'paper', 'what it is', 'what it sets'), rows)}\n## Fields\n\n"
