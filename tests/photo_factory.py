@@ -160,6 +160,22 @@ def wide_icc() -> bytes:
     )
 
 
+def cmyk_icc() -> bytes:
+    """Make an ink profile: every ink darkens alike, so that equal inks stay neutral grey."""
+    identity = bytes(range(256))
+    nodes = bytearray()
+    for corner in range(16):  # the first ink changes slowest
+        inks = [corner >> shift & 1 for shift in (3, 2, 1, 0)]
+        light = (1 - inks[3]) * (1 - sum(inks[:3]) / 3)
+        nodes += bytes([round(255 * light), 128, 128])
+    matrix = struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
+    table = b"mft1\0\0\0\0\4\3\2\0" + matrix + identity * 4 + bytes(nodes) + identity * 3
+    parts = {b"desc": _icc_text(b"Ink"), b"wtpt": _icc_xyz(0.9642, 1.0, 0.8249), b"A2B0": table}
+    profile = bytearray(_icc(b"CMYK", parts))
+    profile[12:16], profile[20:24] = b"prtr", b"Lab "
+    return bytes(profile)
+
+
 # Files by format
 
 

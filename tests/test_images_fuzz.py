@@ -56,6 +56,7 @@ def mutated(draw: st.DrawFn) -> bytes:
 @given(mutated())
 @example(b"\xff\xd8\xff")
 @example(b"II*\0\x08\0\0\0\0\0")
+@example(b"II+\0\x08\0\0\0" + b"\xff" * 8)
 @example(b"\x89PNG\r\n\x1a\n")
 @example(b"RIFF\0\0\0\0WEBP")
 @example(b"\0\0\0\x18ftypavif")

@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,7 @@ import tifffile
 from PIL import Image
 
 from recolor_cli.errors import PhotoError
+from recolor_cli.images import icc, ifd
 from recolor_cli.images.orientation import orient, unorient
 from recolor_cli.images.read import _spread, read_bytes, read_photo
 
@@ -231,6 +233,20 @@ def test_ink_is_converted_plainly_without_a_profile() -> None:
     assert photo.metadata.icc is None
 
 
+def test_ink_is_converted_through_its_profile() -> None:
+    photo = read_photo(factory.cmyk_jpeg(icc=factory.cmyk_icc()))
+    assert photo.warnings == ()
+    assert photo.metadata.icc == icc.srgb()  # what the values now mean
+    # The profile says that lightness falls evenly with ink: L* = 100 v / 255 for grey v.
+    light = factory.rgb_pixels().astype(np.float64) / 255 * 100
+    linear = np.where(light > 8, ((light + 16) / 116) ** 3, light / 903.3)
+    expected = np.where(
+        linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055
+    )  # IEC 61966-2-1
+    assert np.abs(photo.pixels - expected * 255).mean() < 4
+    assert np.abs(photo.pixels.astype(int) - factory.rgb_pixels()).mean() > 4  # not the plain way
+
+
 def test_a_damaged_ink_profile_is_reported() -> None:
     profile = bytearray(factory.gray_icc())
     profile[16:20] = b"CMYK"
@@ -281,6 +297,38 @@ def test_heic_is_read_upright_at_its_depth() -> None:
     photo = read_photo(factory.heic())
     assert (photo.format, photo.pixels.shape, photo.orientation) == ("heif", (48, 64, 3), 1)
     assert np.abs(photo.pixels.astype(int) - factory.rgb_pixels()).mean() < 4
+
+
+def test_heic_of_ten_bits_becomes_sixteen() -> None:
+    heif = pytest.importorskip("pillow_heif")
+    out = io.BytesIO()
+    heif.from_bytes("RGB;16", (64, 48), COLOR16.tobytes()).save(out, quality=100, chroma=444)
+    photo = read_photo(out.getvalue())
+    assert photo.pixels.dtype == np.uint16
+    assert np.abs(photo.pixels.astype(int) - COLOR16).mean() < 1000  # 1.5 % of the range
+
+
+def test_a_turned_heic_says_that_it_is_upright() -> None:
+    heif = pytest.importorskip("pillow_heif")
+    out = io.BytesIO()
+    picture = heif.from_pillow(Image.fromarray(factory.rgb_pixels()))
+    picture.info["exif"] = b"Exif\0\0" + factory.exif_bytes(6)
+    picture.save(out, quality=90)
+    photo = read_photo(out.getvalue())
+    exif = ifd.parse(photo.metadata.exif or b"").pages[0]
+    assert photo.orientation == 1
+    assert exif[ifd.ORIENTATION].integers == (1,)
+    assert exif[315].value == b"Anna Muster\0"
+
+
+def test_photos_are_read_alike_by_several_threads() -> None:
+    names = [name for name in factory.GOOD if name not in ("thin.png", "wide.jpg")] * 3
+    files = [factory.GOOD[name]() for name in names]
+    alone = [read_photo(data) for data in files]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(read_photo, files))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one.pixels, other.pixels)
 
 
 def test_heic_without_its_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -397,3 +445,26 @@ def test_a_large_file_that_is_no_photograph_is_not_read_whole(tmp_path: Path) ->
     with pytest.raises(PhotoError, match="not an image"):
         read_photo(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+def test_small_files_cannot_fill_the_memory() -> None:
+    """Neither through texts that unpack to thousands of times their size, nor overlapping tags."""
+    import struct
+    import tracemalloc
+    import zlib
+
+    packed = b"k\0\0" + zlib.compress(bytes(15 << 20))
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))]
+    chunks += [(b"zTXt", packed)] * 50
+    chunks += [(b"IDAT", zlib.compress(b"\0\0")), (b"IEND", b"")]
+    count = 2000
+    tags = b"".join(struct.pack("<HHII", 40_000 + k, 7, 30_000, 8) for k in range(count))
+    overlapping = b"II*\0\x08\0\0\0" + struct.pack("<H", count) + tags + bytes(4 + 30_000)
+    tracemalloc.start()
+    try:
+        assert read_photo(factory.png_from_chunks(chunks)).size == (1, 1)
+        with pytest.raises(PhotoError):
+            read_photo(overlapping)
+        assert tracemalloc.get_traced_memory()[1] < 40 << 20
+    finally:
+        tracemalloc.stop()

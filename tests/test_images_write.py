@@ -312,8 +312,21 @@ def test_a_grey_profile_becomes_an_rgb_one_that_shows_the_same_greys(name: str) 
 def test_an_rgb_profile_stays_byte_for_byte(make: Callable[[], bytes], file_format: str) -> None:
     build = factory.jpeg if file_format == "jpeg" else factory.png
     photo = read_photo(build(factory.rgb_pixels(), icc=make()))
-    result = read_photo(encode_photo(photo, colored(photo), provenance=PROVENANCE))
-    assert result.metadata.icc == make()
+    warnings: list[str] = []
+    data = encode_photo(photo, colored(photo), provenance=PROVENANCE, warnings=warnings)
+    assert read_photo(data).metadata.icc == make()
+    assert any("wider than srgb" in line for line in warnings) == (make is factory.wide_icc)
+
+
+def test_greys_under_a_wide_profile_stay_the_values_they_are() -> None:
+    photo = read_photo(factory.png(factory.rgb_pixels(), icc=factory.wide_icc()))
+    np.testing.assert_array_equal(photo.pixels, factory.rgb_pixels())
+    profile = io.BytesIO(read_photo(encode_photo(photo)).metadata.icc or b"")
+    shown = ImageCms.profileToProfile(
+        Image.fromarray(photo.pixels), profile, ImageCms.createProfile("sRGB")
+    )
+    channels = np.asarray(shown).astype(int)
+    assert (channels.max(axis=2) - channels.min(axis=2)).max() <= 1  # neutral on the screen too
 
 
 def test_our_srgb_profile_is_srgb_and_always_the_same() -> None:
@@ -432,6 +445,25 @@ def test_a_packet_in_utf16_is_understood() -> None:
     merged = xmp.merge(packet, PROVENANCE, warnings)
     assert warnings == []
     assert "Harbour at dusk, 1911 \u2603".encode() in merged
+
+
+def test_a_packet_nested_too_deep_gives_way() -> None:
+    deep = b"<a>" * 5000 + b"</a>" * 5000
+    packet = factory.XMP.replace(b"</rdf:Description>", deep + b"</rdf:Description>")
+    warnings: list[str] = []
+    assert xmp.read(xmp.merge(packet, PROVENANCE, warnings)) == PROVENANCE
+    assert len(warnings) == 1
+
+
+def test_xmp_beyond_one_segment_stays_in_jpeg_and_is_missed_elsewhere() -> None:
+    source = factory.jpeg(xmp=factory.XMP)
+    body = jpeg.MORE_XMP + b"0" * 32 + struct.pack(">II", 5, 0) + b"<a/>\n"
+    source = source[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + source[2:]
+    photo = read_photo(source)
+    assert body in encode_photo(photo, colored(photo), provenance=PROVENANCE)
+    warnings: list[str] = []
+    encode_photo(photo, colored(photo), format="png", warnings=warnings)
+    assert any("beyond 64 KiB" in line for line in warnings)
 
 
 def test_odd_characters_in_the_note_survive() -> None:

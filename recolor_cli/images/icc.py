@@ -31,13 +31,20 @@ def color_space(profile: bytes) -> str:
 def for_color(profile: bytes | None, warnings: list[str]) -> bytes | None:
     """Return the profile for an RGB picture made of a photo that carried `profile`.
 
-    An RGB profile stays, byte for byte. A grey one becomes an RGB profile of the same tone curve
-    with the primaries of sRGB: every grey value then looks as it did before.
+    A grey profile becomes an RGB profile of the same tone curve with the primaries of sRGB: every
+    grey value then looks as it did before.
+
+    An RGB profile stays, byte for byte, and so do the values under it: a grey photo is neutral in
+    every RGB profile whose three curves are equal, so its lightness is not touched. Only the
+    estimated colours, which are estimated for sRGB, show more vivid in a wider one such as Adobe
+    RGB; `warnings` then says so.
     """
     if profile is None:
         return None
     kind = color_space(profile)
     if kind == "rgb":
+        if is_wide(profile):
+            warnings.append("the colour profile is wider than srgb; colours show more vivid there")
         return profile
     if kind == "gray":
         curve = _gray_curve(profile)
@@ -45,6 +52,19 @@ def for_color(profile: bytes | None, warnings: list[str]) -> bytes | None:
             return _matrix_profile(curve, "RGB with the tone curve of the grey profile")
     warnings.append(f"the colour profile ({kind or 'damaged'}) does not fit rgb; left out")
     return None
+
+
+def is_wide(profile: bytes) -> bool:
+    """Tell whether an RGB profile's primaries lie clearly outside sRGB."""
+    found = tags(profile)
+    for name, (x, y, z) in _PRIMARIES.items():
+        tag = found.get(name, b"")
+        if len(tag) < 20:
+            return False  # built of tables: its primaries cannot be told
+        values = [number / 65536 for number in struct.unpack_from(">3i", tag, 8)]
+        if max(abs(a - b) for a, b in zip(values, (x, y, z), strict=True)) > 0.03:
+            return True
+    return False
 
 
 @cache

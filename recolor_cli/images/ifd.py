@@ -128,12 +128,12 @@ def parse(data: bytes) -> Structure:
 class _Reader:
     def __init__(self, data: bytes, order: str, *, big: bool) -> None:
         self.data, self.order, self.big = data, order, big
+        self.room = 2 * len(data) + 65_536  # values that overlap could multiply a small file
 
     def unpack(self, letter: str, at: int) -> int:
-        try:
-            return int(struct.unpack_from(self.order + letter, self.data, at)[0])
-        except struct.error:
-            raise IfdError("directory outside the file") from None
+        if at + struct.calcsize(f"={letter}") > len(self.data):
+            raise IfdError("directory outside the file")
+        return int(struct.unpack_from(self.order + letter, self.data, at)[0])
 
     def directory(self, at: int, depth: int) -> tuple[list[Tag], int]:
         count_size, entry_size, inline = (8, 20, 8) if self.big else (2, 12, 4)
@@ -152,7 +152,8 @@ class _Reader:
             place = start + entry_size - inline
             if size > inline:
                 place = self.unpack(pointer, place)
-                if place + size > len(self.data):
+                self.room -= size
+                if place + size > len(self.data) or self.room < 0:
                     raise IfdError(f"tag {number} outside the file")
             value = _swap(self.data[place : place + size], kind, self.order)
             children: tuple[Tag, ...] = ()

@@ -67,8 +67,9 @@ def read_head(data: bytes) -> Head:
 def _segments(data: bytes) -> tuple[list[tuple[int, bytes]], int]:
     segments, at, size = [], 2, len(data)
     while True:
-        while at < size and data[at] != 0xFF:  # stray bytes between segments
-            at += 1
+        at = data.find(b"\xff", at)  # over stray bytes between segments
+        if at < 0:
+            raise PhotoError(_TRUNCATED)
         while at < size and data[at] == 0xFF:
             at += 1
         if at + 3 > size:
@@ -122,6 +123,11 @@ def _metadata(segments: list[tuple[int, bytes]]) -> tuple[Metadata, tuple[str, .
     words = {"Comment": "\n".join(comments)} if comments else {}
     metadata = Metadata(icc, exif, xmp, records, dpi, words, tuple(native))
     return metadata, tuple(dict.fromkeys(warnings))
+
+
+def is_more_xmp(part: tuple[object, bytes]) -> bool:
+    """Tell whether one of `Metadata.native` continues an XMP packet that fills its segment."""
+    return part[0] == _APP1 and part[1].startswith(MORE_XMP)
 
 
 def assemble(picture: bytes, metadata: Metadata, *, same: bool, warnings: list[str]) -> bytes:

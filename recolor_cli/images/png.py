@@ -15,7 +15,8 @@ from recolor_cli.images.photo import Metadata
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _XMP_KEY = b"XML:com.adobe.xmp"
 _IPTC_KEY = b"Raw profile type iptc"
-_MAX_TEXT = 16 << 20
+# A few bytes can unpack to a thousand times as many: these bounds keep the memory small.
+_MAX_PACKED, _MAX_WORD, _MAX_WORDS = 16 << 20, 1 << 20, 4 << 20
 _TRUNCATED = "truncated: the png ends before its picture does; copy it again from its source"
 # What speaks of the old pixels or the old palette, or is made anew.
 _MADE_ANEW = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"iCCP", b"eXIf", b"pHYs"}
@@ -103,31 +104,31 @@ def _metadata(
             continue
         elif key or kind in _BEFORE_PICTURE or kind == b"tIME" or kind[3:4].islower():
             native.append((kind, body))
-            if key:
+            if key and sum(map(len, words.values())) < _MAX_WORDS:
                 code = "utf-8" if kind == b"iTXt" else "latin-1"
-                value = _text_body(kind, body)
+                value = _text_body(kind, body, _MAX_WORD)
                 if value is not None:
                     words[key.decode("latin-1")] = value.decode(code, "replace")
     metadata = Metadata(icc, by_kind.get(b"eXIf"), xmp, records, dpi, words, tuple(native))
     return metadata, tuple(warnings)
 
 
-def _text_body(kind: bytes, body: bytes) -> bytes | None:
+def _text_body(kind: bytes, body: bytes, limit: int = _MAX_PACKED) -> bytes | None:
     rest = body.partition(b"\0")[2]
     if kind == b"tEXt":
         return rest
     if kind == b"zTXt":
-        return _inflate(rest[1:])
+        return _inflate(rest[1:], limit)
     packed, rest = rest[:1], rest[2:]
     value = rest.partition(b"\0")[2].partition(b"\0")[2]
-    return _inflate(value) if packed == b"\1" else value
+    return _inflate(value, limit) if packed == b"\1" else value
 
 
-def _inflate(packed: bytes) -> bytes | None:
-    """Unpack at most 16 MiB, so that a small file cannot fill the memory; None if damaged."""
+def _inflate(packed: bytes, limit: int = _MAX_PACKED) -> bytes | None:
+    """Unpack a zlib stream; None if it is damaged or unpacks to more than `limit` bytes."""
     stream = zlib.decompressobj()
     try:
-        value = stream.decompress(packed, _MAX_TEXT)
+        value = stream.decompress(packed, limit)
     except zlib.error:
         return None
     return value if stream.eof else None

@@ -71,9 +71,9 @@ def read_bytes(path: str | Path) -> bytes:
         if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
             raise PhotoError("not a file but a pipe, socket or device")
         with open(path, "rb") as file:
-            head = file.read(SNIFF_BYTES)
-            sniff(head)
-            return head + file.read()
+            sniff(file.read(SNIFF_BYTES))
+            file.seek(0)
+            return file.read()
     except OSError as error:
         if error.errno == errno.ENOENT and os.path.islink(path):
             raise PhotoError("a link to a file that does not exist") from error

@@ -123,6 +123,8 @@ def encode_photo(
             f"{output.name} holds one picture, this tiff has {len(given)} pages; use --format tiff"
         )
     metadata = photo.metadata
+    if not same and any(jpeg.is_more_xmp(part) for part in metadata.native):
+        notes.append("the part of the xmp beyond 64 KiB is left out; jpeg keeps it")
     if any(frame.pixels.ndim == 3 for frame in given):
         metadata = replace(metadata, icc=icc.for_color(metadata.icc, notes))
     if provenance is not None:

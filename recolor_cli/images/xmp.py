@@ -25,7 +25,7 @@ _OURS = {
         "OriginalDigitalSourceType",
     },
 }  # fmt: skip
-_MAX_BYTES = 8 << 20
+_MAX_BYTES = 4 << 20
 _EMPTY = (
     f'<x:xmpmeta xmlns:x="{_META}"><rdf:RDF xmlns:rdf="{_RDF}"></rdf:RDF></x:xmpmeta>'
 ).encode()
@@ -95,9 +95,12 @@ def _parse(packet: bytes) -> minidom.Document | None:
         return None
     try:
         document = minidom.parseString(packet)
+        root = document.documentElement
+        # Written out once, as that goes as deep as the packet is nested.
+        found = root is not None and root.toxml() and root.getElementsByTagNameNS(_RDF, "RDF")
     except (ExpatError, ValueError, LookupError, RecursionError):
         return None
-    return document if document.getElementsByTagNameNS(_RDF, "RDF") else None
+    return document if found else None
 
 
 def _as_utf8(packet: bytes) -> bytes:
