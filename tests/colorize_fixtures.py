@@ -1,9 +1,9 @@
-"""What the tests of `recolor colorize` share: tiny weights, a fake network, a way to run the CLI."""
+"""What the tests of `recolor colorize` share: tiny weights, fake networks, running the CLI."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from recolor_cli.checkpoints import Card, ColorModel, save_weights
+from recolor_cli.cli.app import main
 from recolor_cli.models import create_model
 
 TINY = {"levels": 2, "base": 4, "out_channels": 2}
@@ -64,17 +65,35 @@ def fake_model(answer: Callable[[Tensor], Tensor], stride: int = 4) -> ColorMode
     return ColorModel(network=network, card=tiny_card(), sha256="0" * 64, name="fake")
 
 
-def recolor(*argv: object, **options: object) -> subprocess.CompletedProcess[bytes]:
-    """Run the program in a process of its own, with one thread for arithmetic."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "120"}
-    environment |= options.pop("env", {})  # type: ignore[arg-type]
-    return subprocess.run(
-        [sys.executable, "-m", "recolor_cli", *map(os.fsencode, map(str, argv))],
-        capture_output=True,
-        env=environment,
-        timeout=120,
-        **options,  # type: ignore[call-overload]
-    )
+def in_a_child(
+    *argv: object,
+    stdin: int | None = None,
+    stdout: int | None = None,
+    stderr: int | None = None,
+    before: Callable[[], object] = lambda: None,
+) -> multiprocessing.Process:
+    """The command in a process of its own, without the cost of importing torch once more.
+
+    Args:
+        stdin: file descriptor; None is nowhere. So are `stdout` and `stderr`.
+        before: called in the new process before the command.
+    """
+
+    def child() -> None:
+        null = os.open(os.devnull, os.O_WRONLY)
+        if stdin is not None:
+            os.dup2(stdin, 0)
+            sys.stdin = os.fdopen(0)
+        os.dup2(null if stdout is None else stdout, 1)
+        os.dup2(null if stderr is None else stderr, 2)
+        os.closerange(3, 256)
+        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+        before()
+        main(["colorize", *map(str, argv)])
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    return process
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -135,7 +135,7 @@ def test_out_of_memory_on_a_device_ends_on_the_cpu(monkeypatch: pytest.MonkeyPat
     told: list[str] = []
     painter = Painter(fake_model(answer), report=told.append)
     # No GPU is needed to see the order of the steps: the device only has to be called otherwise.
-    monkeypatch.setattr(type(painter), "_device", property(lambda self: torch.device("meta")))
+    monkeypatch.setattr(type(painter), "_device", property(lambda _self: torch.device("meta")))
 
     def on_cpu(self: Painter) -> object:
         nonlocal on_device

@@ -54,13 +54,15 @@ class LazyGroup(TyperGroup):
         if cmd_name not in self.list_commands(ctx):
             return None
         entry = COMMANDS[cmd_name]
-        target = getattr(import_module(entry.module), entry.attribute)
+        module = import_module(entry.module)
+        target = getattr(module, entry.attribute)
         group = typer.Typer(add_completion=False)
         group.callback()(lambda: None)  # keeps it a group, so that the command can be taken out
         if isinstance(target, typer.Typer):
             group.add_typer(target, name=cmd_name, rich_help_panel=entry.panel)
         else:
-            group.command(cmd_name, rich_help_panel=entry.panel, no_args_is_help=False)(target)
+            epilog = getattr(module, "EPILOG", None)  # examples, each its own paragraph
+            group.command(cmd_name, rich_help_panel=entry.panel, epilog=epilog)(target)
         command: Any = typer.main.get_command(group)
         return command.commands[cmd_name]
 

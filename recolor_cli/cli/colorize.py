@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from recolor_cli.cli.console import Console
+from recolor_cli.cli.console import Console, printable
 from recolor_cli.cli.options import (
     MACHINE,
     OUTPUT,
@@ -33,27 +33,27 @@ if TYPE_CHECKING:
 Format = Literal["keep", "jpg", "png", "tiff", "webp"]
 
 FEW = 10  # photographs; each is told
-DONE_BEFORE = "done before"
 
-EXAMPLES = """
-[bold]Examples[/]
-
-  recolor colorize grandmother.jpg -o colored.jpg
-  recolor colorize scans/ -o colored/               the tree is kept; run again to go on
-  recolor colorize scans/ -o colored/ --dry-run     what would be done
-  recolor colorize 'scans/*.tif' -o out --format png --saturation 1.2
-  recolor colorize scans/ -o colored/ --shard 1/4   a quarter, for one of four machines
-  recolor colorize - -o - < gray.jpg > color.jpg
-
-Exit status: 0 all done or skipped, 1 some failed, 2 wrong usage, 3 weights, 4 output, 130 stopped.
-"""
+EPILOG = "\n\n".join(
+    (
+        "[bold]Examples[/]",
+        "recolor colorize grandmother.jpg -o colored.jpg",
+        "recolor colorize scans/ -o colored/    (the tree is kept; run again to go on)",
+        "recolor colorize scans/ -o colored/ --dry-run",
+        "recolor colorize 'scans/*.tif' -o out/ --format png --saturation 1.2",
+        "recolor colorize scans/ -o colored/ --shard 1/4    (a quarter, on one of four machines)",
+        "recolor colorize - -o - < gray.jpg > color.jpg",
+        "[bold]Exit status[/]: 0 all done or skipped, 1 some failed, 2 wrong usage, 3 weights, "
+        "4 output, 130 interrupted",
+    )
+)
 
 
 def colorize(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...", help="Photographs, folders, patterns; - is standard input."
+            metavar="INPUT", help="Photographs, folders, patterns; - is standard input."
         ),
     ],
     out: Annotated[
@@ -137,8 +137,9 @@ def colorize(
 ) -> None:
     """Give photographs colours.
 
-    What is grey, or toned like sepia, is coloured; what has colour is skipped. Size, depth, detail
-    and metadata stay. Inputs are never changed; a second run does only what is missing or new.
+    What is grey, or toned like sepia, is coloured; what has colour is skipped.
+    Size, depth, detail and metadata stay; inputs are never changed.
+    A second run does only what is missing or has changed.
     """
     from recolor_cli.colorize.settings import Settings, parse_shard
     from recolor_cli.images.read import MAX_PIXELS
@@ -198,29 +199,31 @@ def _preview(run: Run, console: Console) -> None:
     for result in run.preview():
         console.record(result.to_json())
         if result.status == "planned":
-            console.data(f"would colour  {result.source} -> {result.output}")
+            console.data(f"would colour  {_names(result)}")
         else:
             verb = "skip  " if result.status == "skipped" else "refuse"
-            console.data(f"would {verb}  {result.source}: {result.reason}")
+            console.data(f"would {verb}  {printable(result.source)}: {result.reason}")
     console.record(run.summary.to_json())
     console.message(str(run.summary))
 
 
 def _show(result: PhotoResult, run: Run, console: Console) -> None:
     console.record(result.to_json())
+    name = printable(result.source)
     if result.status == "done":
-        line = f"done     {result.source} -> {result.output}"
         # In a small job people look for where the result went; in a large one at the bar.
-        (console.message if run.summary.total <= FEW else console.detail)(line)
+        (console.message if run.summary.total <= FEW else console.detail)(
+            f"done     {_names(result)}"
+        )
     elif result.status == "skipped":
-        line = f"skipped  {result.source}: {result.reason}"
-        (console.detail if result.reason == DONE_BEFORE else console.message)(line)
+        again = result.reason == "done before"
+        (console.detail if again else console.message)(f"skipped  {name}: {result.reason}")
     else:
-        console.detail(f"failed   {result.source}: {result.reason}")
+        console.detail(f"failed   {name}: {result.reason}")
         if result.traceback:
             console.detail(result.traceback)
     for note in result.notes:
-        console.message(f"note     {result.source}: {note}")
+        console.message(f"note     {name}: {note}")
 
 
 def _conclude(run: Run, console: Console, error: str | None = None) -> None:
@@ -231,9 +234,13 @@ def _conclude(run: Run, console: Console, error: str | None = None) -> None:
     if run.colorizer is not None:
         console.detail(f"{run.colorizer.machine}, {run.workers} workers")
     for failure in summary.failures:
-        console.warning(f"failed   {failure.source}: {failure.reason}")
+        console.warning(f"failed   {printable(failure.source)}: {failure.reason}")
     if error is None or summary.left < summary.total:
         console.message(str(summary))
+
+
+def _names(result: PhotoResult) -> str:
+    return f"{printable(result.source)} -> {printable(result.output or '')}"
 
 
 def _pipe(

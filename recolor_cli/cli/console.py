@@ -144,7 +144,7 @@ class _Lines:
         rest = f", {_duration(left)} left" if self._done < self._total else ""
         _write(
             sys.stderr,
-            f"{self._done}/{self._total} {self._unit}, {rate:.1f}/s{rest}  {name}",
+            f"{self._done}/{self._total} {self._unit}, {rate:.1f}/s{rest}  {printable(name)}",
         )
 
     def message(self, text: str) -> None:
