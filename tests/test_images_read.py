@@ -15,13 +15,12 @@ import cv2
 import numpy as np
 import photo_factory as factory
 import pytest
-import tifffile
 from PIL import Image
 
 from recolor_cli.errors import PhotoError
 from recolor_cli.images import icc, ifd
 from recolor_cli.images.orientation import orient, unorient
-from recolor_cli.images.read import _spread, read_bytes, read_photo
+from recolor_cli.images.read import _spread, format_of, read_bytes, read_photo
 
 GRAY8, GRAY16 = factory.gray_pixels(), factory.gray_pixels(dtype=np.uint16)
 COLOR8, COLOR16 = factory.color_pixels(), factory.color_pixels(dtype=np.uint16)
@@ -78,7 +77,7 @@ def test_lossless_files_give_their_exact_values(name: str, expected: np.ndarray)
 
 
 def test_colors_come_in_the_order_red_green_blue() -> None:
-    for data in (factory.png(COLOR8), factory.tiff16(COLOR8), _tiff(COLOR8, photometric="rgb")):
+    for data in (factory.png(COLOR8), factory.tiff16(COLOR8)):
         np.testing.assert_array_equal(read_photo(data).pixels, COLOR8)
     for data in (factory.png(COLOR16), factory.tiff16(COLOR16)):
         np.testing.assert_array_equal(read_photo(data).pixels, COLOR16)
@@ -88,116 +87,6 @@ def test_colors_come_in_the_order_red_green_blue() -> None:
         out = io.BytesIO()
         Image.fromarray(COLOR8).save(out, file_format, lossless=True)
         np.testing.assert_array_equal(read_photo(out.getvalue()).pixels, COLOR8)
-
-
-# TIFF layouts that the decoders behind us get wrong when they are simply trusted.
-
-
-def _tiff(array: np.ndarray, **options: object) -> bytes:
-    out = io.BytesIO()
-    tifffile.imwrite(out, array, **options)
-    return out.getvalue()
-
-
-def _with_alpha(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    return np.dstack([pixels, alpha])
-
-
-BLACK, RGB = {"photometric": "minisblack"}, {"photometric": "rgb"}
-LAYOUTS = {
-    "white is zero, 8 bits": (255 - GRAY8, {"photometric": "miniswhite"}, GRAY8, None),
-    "white is zero, 16 bits": (65535 - GRAY16, {"photometric": "miniswhite"}, GRAY16, None),
-    "big-endian grey": (GRAY16, {**BLACK, "byteorder": ">"}, GRAY16, None),
-    "big-endian colour": (COLOR16, {**RGB, "byteorder": ">"}, COLOR16, None),
-    "big-endian, turned": (
-        COLOR16,
-        {**RGB, "byteorder": ">", "extratags": [(274, 3, 1, 6, True)]},
-        COLOR16,
-        None,
-    ),
-    "planes, 8 bits": (
-        COLOR8.transpose(2, 0, 1).copy(),
-        {**RGB, "planarconfig": "separate"},
-        COLOR8,
-        None,
-    ),
-    "planes, 16 bits": (
-        COLOR16.transpose(2, 0, 1).copy(),
-        {**RGB, "planarconfig": "separate"},
-        COLOR16,
-        None,
-    ),
-    "planes, 16 bits, deflate with differences, big-endian": (
-        COLOR16.transpose(2, 0, 1).copy(),
-        {**RGB, "planarconfig": "separate", "compression": "zlib", "predictor": True,
-         "byteorder": ">"},
-        COLOR16,
-        None,
-    ),
-    "tiles, 8 bits": (COLOR8, {**RGB, "tile": (16, 16)}, COLOR8, None),
-    "tiles, 16 bits": (COLOR16, {**RGB, "tile": (16, 16)}, COLOR16, None),
-    "alpha, 8 bits": (
-        _with_alpha(COLOR8, ALPHA8), {**RGB, "extrasamples": ["unassalpha"]}, COLOR8, ALPHA8,
-    ),
-    "alpha, 16 bits": (
-        _with_alpha(COLOR16, ALPHA16), {**RGB, "extrasamples": ["unassalpha"]}, COLOR16, ALPHA16,
-    ),
-    "grey and alpha, 8 bits": (
-        _with_alpha(GRAY8, ALPHA8), {**BLACK, "extrasamples": ["unassalpha"]}, GRAY8, ALPHA8,
-    ),
-    "grey and alpha, 16 bits": (
-        _with_alpha(GRAY16, ALPHA16), {**BLACK, "extrasamples": ["unassalpha"]}, GRAY16, ALPHA16,
-    ),
-    "grey and alpha, 16 bits, deflate with differences": (
-        _with_alpha(GRAY16, ALPHA16),
-        {**BLACK, "extrasamples": ["unassalpha"], "compression": "zlib", "predictor": True},
-        GRAY16,
-        ALPHA16,
-    ),
-    "bigtiff": (COLOR16, {**RGB, "bigtiff": True}, COLOR16, None),
-    "deflate with differences": (
-        COLOR16, {**RGB, "compression": "zlib", "predictor": True}, COLOR16, None,
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", LAYOUTS)
-def test_tiff_layouts(name: str) -> None:
-    stored, options, pixels, alpha = LAYOUTS[name]
-    photo = read_photo(_tiff(stored, **options))
-    np.testing.assert_array_equal(photo.pixels, pixels)
-    assert photo.pixels.dtype == pixels.dtype
-    if alpha is None:
-        assert photo.alpha is None
-    else:
-        np.testing.assert_array_equal(photo.alpha, alpha)
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize(
-    "pixels", [GRAY8, COLOR8, GRAY16, COLOR16], ids=["l8", "rgb8", "l16", "rgb16"]
-)
-def test_tiff_pixels_stay_unturned(orientation: int, pixels: np.ndarray) -> None:
-    kind = BLACK if pixels.ndim == 2 else RGB
-    photo = read_photo(_tiff(pixels, **kind, extratags=[(274, 3, 1, orientation, True)]))
-    np.testing.assert_array_equal(photo.pixels, pixels)
-    assert photo.orientation == orientation
-
-
-def test_every_page_of_a_tiff_is_read() -> None:
-    photo = read_photo(factory.multipage_tiff(4))
-    assert [frame.pixels.shape for frame in photo.frames] == [(40 + 8 * k, 64) for k in range(4)]
-    for k, frame in enumerate(photo.frames):
-        np.testing.assert_array_equal(frame.pixels, factory.gray_pixels(40 + 8 * k, 64, seed=k))
-
-
-def test_pages_in_a_circle_are_refused() -> None:
-    data = bytearray(factory.multipage_tiff(1))
-    first = int.from_bytes(data[4:8], "little")
-    count = int.from_bytes(data[first : first + 2], "little")
-    data[first + 2 + 12 * count : first + 6 + 12 * count] = data[4:8]
-    with pytest.raises(PhotoError, match="circle"):
-        read_photo(bytes(data))
 
 
 # Turns
@@ -395,6 +284,16 @@ def test_a_path_and_its_bytes_give_the_same(tmp_path: Path) -> None:
     path = factory.put(tmp_path, "a.jpg", factory.jpeg())
     np.testing.assert_array_equal(read_photo(path).pixels, read_photo(path.read_bytes()).pixels)
     assert read_photo(str(path)).format == "jpeg"
+
+
+def test_the_format_is_told_by_content_alone(tmp_path: Path) -> None:
+    for name in ("gray.jpg", "png-called.jpg", "no-suffix", "pages.tif", "rgb.avif", "gray.jp2"):
+        path = factory.put(tmp_path, name, factory.GOOD[name]())
+        assert format_of(path) == read_photo(path).format
+    half = factory.put(tmp_path, "half.jpg", factory.BROKEN["half.jpg"][0]())
+    assert format_of(half) == "jpeg"  # only reading it shows the damage
+    with pytest.raises(PhotoError, match="no such file"):
+        format_of(tmp_path / "missing.jpg")
 
 
 def test_odd_names_are_read(tmp_path: Path) -> None:

@@ -6,10 +6,11 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -20,7 +21,15 @@ from recolor_cli.images.orientation import orient, unorient
 from recolor_cli.images.photo import Frame, Metadata, Photo, Pixels, Provenance
 from recolor_cli.images.sniff import SNIFF_BYTES, sniff
 
-__all__ = ["MAX_PIXELS", "orient", "read_bytes", "read_photo", "read_provenance", "unorient"]
+__all__ = [
+    "MAX_PIXELS",
+    "format_of",
+    "orient",
+    "read_bytes",
+    "read_photo",
+    "read_provenance",
+    "unorient",
+]
 
 MAX_PIXELS = 500_000_000
 """Pixels in one file, all pages together, that are unpacked unless the user says otherwise."""
@@ -64,6 +73,25 @@ def read_bytes(path: str | Path) -> bytes:
     Raises:
         PhotoError: It is not a readable file, or begins like no photograph.
     """
+    with _opened(path) as file:
+        sniff(file.read(SNIFF_BYTES))
+        file.seek(0)
+        return file.read()
+
+
+def format_of(path: str | Path) -> str:
+    """Name a file's format from its first bytes, for planning; the rest may still be damaged.
+
+    Raises:
+        PhotoError: As `read_bytes`.
+    """
+    with _opened(path) as file:
+        return sniff(file.read(SNIFF_BYTES))
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a regular file, and turn every failure to read it into one line."""
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
@@ -71,9 +99,7 @@ def read_bytes(path: str | Path) -> bytes:
         if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
             raise PhotoError("not a file but a pipe, socket or device")
         with open(path, "rb") as file:
-            sniff(file.read(SNIFF_BYTES))
-            file.seek(0)
-            return file.read()
+            yield file
     except OSError as error:
         if error.errno == errno.ENOENT and os.path.islink(path):
             raise PhotoError("a link to a file that does not exist") from error

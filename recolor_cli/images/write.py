@@ -94,7 +94,8 @@ def encode_photo(
 ) -> bytes:
     """Pack new pixels together with everything that `photo` carried.
 
-    The same arguments always give the same bytes: no date is written.
+    The same arguments always give the same bytes: no date is written. An EXIF block stays as it
+    is, with the small grey preview that some cameras put into it.
 
     Args:
         photo: The photograph as it was read; its metadata goes along as far as the format allows.
