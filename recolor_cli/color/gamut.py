@@ -110,7 +110,11 @@ def compress_chroma(lightness: Floats, a: Floats, b: Floats) -> tuple[Floats, Fl
 
 @lru_cache(maxsize=1)
 def _table() -> Floats:
-    """Largest chroma (lightness steps + 1, 2 sides, hue steps + 1), flat; 20 ms to compute."""
+    """Largest chroma (lightness steps + 1, 2 sides, hue steps + 1), flat; 15 ms to compute.
+
+    By halving, as if no ray left the gamut twice. One does, in yellow at L 96, by half a percent of
+    linear light: less than a step of 8 bits, so it is not worth a search.
+    """
     b = np.linspace(-1, 1, _HUE_STEPS + 1)
     a = np.stack((1 - np.abs(b), np.abs(b) - 1))
     length = np.hypot(a, b)

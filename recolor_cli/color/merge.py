@@ -26,12 +26,13 @@ from recolor_cli.color.upsample import Upsampler
 
 STRIP_PIXELS = 48_000  # fewer and longer strips than this leave a 1 MB cache, more cost calls
 
-# Linear R, G, B of a pixel with less chroma than the knee of `gamut.py` may lie this share of the
-# way from grey to the gamut's wall: then its scale is 1 and need not be looked up. A test computes
-# the bounds over every lightness and hue. Towards 0, red reaches its share last (dark violets).
-SAFE_RED = 0.40
-SAFE_GREEN_BLUE = 0.74
-SAFE_TOP = 0.66
+# A pixel with less chroma than the knee of `gamut.py` is left alone and need not be looked up. Its
+# linear R, G, B (grey: all equal to Y) stay within these bounds at every lightness and hue; a test
+# computes them.
+LOWEST_RED = 0.30  # times Y
+LOWEST_GREEN_BLUE = 0.26  # times Y
+HIGHEST_BLUE = 3.0  # times Y: dark violets reach the wall there first
+HIGHEST_RISE = 0.66  # of the way from Y to 1
 
 
 def merge_ab(
@@ -75,15 +76,14 @@ def _far_from_gray(rgb: Floats, y: Floats, white: float, work: Workspace) -> NDA
     """Flat positions, within the strip, of pixels that may have more chroma than the knee."""
     red, green, blue = rgb
     bound, extreme = work.get("bound", y.shape), work.get("extreme", y.shape)
-    np.multiply(y, np.float32(white * (1 - SAFE_RED)), out=bound)
-    far = red < bound
-    np.multiply(y, np.float32(white * (1 - SAFE_GREEN_BLUE)), out=bound)
+    far = red < np.multiply(y, np.float32(white * LOWEST_RED), out=bound)
+    far |= blue > np.multiply(y, np.float32(white * HIGHEST_BLUE), out=bound)
     np.minimum(green, blue, out=extreme)
-    far |= extreme < bound
-    np.multiply(y, np.float32(white * (1 - SAFE_TOP)), out=bound)
-    bound += np.float32(white * SAFE_TOP)
+    far |= extreme < np.multiply(y, np.float32(white * LOWEST_GREEN_BLUE), out=bound)
     np.maximum(green, blue, out=extreme)
     np.maximum(extreme, red, out=extreme)
+    np.multiply(y, np.float32(white * (1 - HIGHEST_RISE)), out=bound)
+    bound += np.float32(white * HIGHEST_RISE)
     far |= extreme > bound
     return np.flatnonzero(far)
 
