@@ -1,13 +1,15 @@
 """A small server on 127.0.0.1 that speaks what the Hub client needs to download one file.
 
 HEAD and GET of `/{repo}/resolve/{revision}/{file}` with the Hub's headers, ranges, errors by
-`X-Error-Code`; and of any other path as a plain file. `faults` is a queue of misbehaviours: each
-GET or HEAD that matches takes one.
+`X-Error-Code`; and of any other path as a plain file. Uploads: a repository is created and files
+arrive in one commit. `faults` is a queue of misbehaviours: each request that matches takes one.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -84,6 +86,53 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._answer(send_body=True)
+
+    def do_POST(self) -> None:
+        """Create a repository, ask how to upload, commit."""
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        with self.server.lock:
+            self.server.requests.append((self.command, self.path, None))
+        fault = self.server.fault(self.command)
+        if fault is not None and fault.status is not None:
+            self._error(fault.status, fault.headers)
+        elif self.path == "/api/repos/create":
+            asked = json.loads(body)
+            repo_id = f"{asked['organization']}/{asked['name']}"
+            self.server.repos.setdefault(repo_id, Repo({}))
+            self._json({"url": f"{self.server.url}/{repo_id}", "id": repo_id})
+        elif self.path == "/api/validate-yaml":
+            self._json({"warnings": [], "errors": []})
+        elif self.path.endswith("/preupload/main"):
+            files = json.loads(body)["files"]
+            answers = [{"path": f["path"], "uploadMode": "regular"} for f in files]
+            self._json({"files": [a | {"shouldIgnore": False} for a in answers]})
+        elif self.path.endswith("/commit/main"):
+            self._commit(body)
+        else:
+            self._error(404, {})
+
+    def _commit(self, body: bytes) -> None:
+        repo_id = self.path.removeprefix("/api/models/").removesuffix("/commit/main")
+        lines = [json.loads(line) for line in body.splitlines()]
+        files = {
+            line["value"]["path"]: base64.b64decode(line["value"]["content"])
+            for line in lines
+            if line["key"] == "file"
+        }
+        commit = hashlib.sha1(body).hexdigest()
+        repo = self.server.repos[repo_id]
+        repo.commits[commit], repo.branches["main"] = files, commit
+        self._json(
+            {"commitUrl": f"{self.server.url}/{repo_id}/commit/{commit}", "commitOid": commit}
+        )
+
+    def _json(self, content: dict[str, Any]) -> None:
+        data = json.dumps(content).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
 
     def _answer(self, *, send_body: bool) -> None:
         with self.server.lock:

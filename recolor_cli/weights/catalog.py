@@ -88,17 +88,19 @@ def remove(entry: Entry) -> int:
     """
     if entry.source == "package":
         raise UsageError(f"'{entry.name}' is part of recolor itself; only downloads are removed")
+    from recolor_cli.weights.download import stored_path
+
     path = cached_path(entry)
     if path is None:
         raise UsageError(f"'{entry.name}' is not in the cache; nothing to remove")
     size = path.stat().st_size
     try:
-        if entry.source == "hub":
+        if path == stored_path(entry):
+            path.unlink()
+        else:
             from recolor_cli.weights.hub import remove_cached
 
             remove_cached(path)
-        else:
-            path.unlink()
     except OSError as error:
         raise OutputError(f"cannot remove '{path}': {error.strerror}") from None
     return size

@@ -83,10 +83,10 @@ def cached_path(entry: Entry) -> Path | None:
     if entry.source == "package":
         path = PACKAGE / "pretrained" / entry.file
         return path if path.is_file() else None
-    if entry.source == "url":
-        from recolor_cli.weights.download import stored_path
+    from recolor_cli.weights.download import stored_path
 
-        path = stored_path(entry)
+    path = stored_path(entry)
+    if path.is_file() or entry.source == "url":
         return path if path.is_file() else None
     from recolor_cli.weights.hub import find_cached
 
@@ -113,9 +113,15 @@ def _find_entry(entry: Entry, *, offline: bool, progress: Progress | None) -> We
 
         path = fetch_url(entry, offline=offline, progress=progress)
     else:
-        from recolor_cli.weights.hub import fetch_pinned
+        from recolor_cli.weights.download import check_stored, stored_path
 
-        path = fetch_pinned(entry, offline=offline, progress=progress)
+        path = stored_path(entry)  # a file that was brought by hand comes first
+        if path.is_file():
+            check_stored(entry, path)
+        else:
+            from recolor_cli.weights.hub import fetch_pinned
+
+            path = fetch_pinned(entry, offline=offline, progress=progress)
     return WeightsFile(path, entry.sha256, entry.name, entry)
 
 
