@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import threading
 import warnings as python_warnings
 from collections.abc import Iterator
@@ -23,6 +24,12 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 _OPENCV_LIMIT = int(os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS") or 1 << 30)
 _OPENCV_SIDE = 1 << 20
 _pillow_limit = threading.Lock()
+# What Pillow raises over damaged files, as found by feeding it many; an error that says that our
+# own code is wrong (AttributeError, AssertionError, ...) is not among them.
+_PILLOW_ERRORS = (
+    OSError, EOFError, ValueError, SyntaxError, TypeError, LookupError, OverflowError, RuntimeError,
+    struct.error, Image.DecompressionBombError,
+)  # fmt: skip
 
 
 def decode(data: bytes, flags: int, what: str) -> Pixels:
@@ -90,9 +97,7 @@ def open_pillow(data: bytes, pillow_format: str) -> Iterator[Image.Image]:
             yield image
     except PhotoError:
         raise
-    except (OSError, EOFError, ValueError, SyntaxError, TypeError, LookupError, OverflowError,
-            ArithmeticError, AttributeError, RuntimeError, AssertionError,
-            Image.DecompressionBombError) as error:  # fmt: skip
+    except _PILLOW_ERRORS as error:
         if isinstance(error, OSError) and "truncated" in str(error).lower():
             raise PhotoError(
                 f"truncated: the {what} ends before its picture does; copy it again from its source"
