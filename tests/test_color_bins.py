@@ -1,0 +1,123 @@
+"""Distributions over ab bins: encoding, rebalancing, the annealed mean and sampling."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from recolor_cli.color.bins import (
+    SoftEncoder,
+    ab_bins,
+    annealed_mean,
+    confidence,
+    rebalancing_weights,
+    sample_ab,
+    soft_cross_entropy,
+)
+
+
+def _logits(seed: int = 0, count: int | None = None) -> torch.Tensor:
+    bins = count or len(ab_bins())
+    return torch.randn(2, bins, 3, 4, generator=torch.Generator().manual_seed(seed)) * 3
+
+
+def test_bins_cover_the_gamut_and_nothing_twice() -> None:
+    bins = ab_bins()
+    assert 250 <= len(bins) <= 270  # all 16.7 million 8-bit colours fall into 261 such cells
+    assert len(torch.unique(bins, dim=0)) == len(bins)
+    assert (bins % 10 == 0).all()
+    assert bins.abs().max() <= 110
+    assert (bins == 0).all(dim=1).any()
+
+
+def test_soft_encoding_sums_to_one_and_means_the_color() -> None:
+    bins = ab_bins()
+    encode = SoftEncoder(bins)
+    ab = torch.rand(2, 2, 6, 7, generator=torch.Generator().manual_seed(0)) * 40 - 20
+    index, weight = encode(ab)
+    torch.testing.assert_close(weight.sum(-1), torch.ones(2, 6, 7))
+    mean = (bins[index] * weight[..., None]).sum(-2)
+    assert (mean.permute(0, 3, 1, 2) - ab).abs().max() < 3
+
+
+def test_the_heaviest_bin_is_the_nearest() -> None:
+    bins = ab_bins()
+    ab = torch.rand(1, 2, 9, 9, generator=torch.Generator().manual_seed(2)) * 60 - 30
+    index, weight = SoftEncoder(bins)(ab)
+    assert (weight.argmax(-1) == 0).all()
+    points = ab.round().permute(0, 2, 3, 1).reshape(-1, 2)
+    nearest = torch.cdist(points, bins).min(dim=1).values
+    chosen = (bins[index[..., 0]].reshape(-1, 2) - points).norm(dim=1)
+    torch.testing.assert_close(chosen, nearest, atol=1e-3, rtol=0)
+
+
+def test_colors_outside_the_table_are_encoded_at_its_edge() -> None:
+    encode = SoftEncoder(ab_bins())
+    far = encode(torch.full((1, 2, 1, 1), 500.0))
+    edge = encode(torch.full((1, 2, 1, 1), 110.0))
+    torch.testing.assert_close(far[1], edge[1])
+    assert (far[0] == edge[0]).all()
+
+
+@pytest.mark.parametrize("uniform", [0.0, 0.5, 1.0])
+def test_rebalancing_has_mean_one(uniform: float) -> None:
+    frequency = torch.rand(50, generator=torch.Generator().manual_seed(0)) + 0.01
+    weight = rebalancing_weights(frequency, uniform)
+    assert (weight * frequency / frequency.sum()).sum().item() == pytest.approx(1, abs=1e-5)
+    if uniform == 1:
+        torch.testing.assert_close(weight, torch.ones(50))
+    else:
+        assert weight[frequency.argmin()] == weight.max()
+
+
+def test_annealed_mean_limits() -> None:
+    bins, logits = ab_bins(), _logits()
+    likeliest = bins[logits.argmax(1)].permute(0, 3, 1, 2)
+    torch.testing.assert_close(annealed_mean(logits, bins, 1e-5), likeliest, atol=0.1, rtol=0)
+    plain = torch.einsum("bkhw,kc->bchw", logits.softmax(1), bins)
+    torch.testing.assert_close(annealed_mean(logits, bins, 1.0), plain)
+    flat = bins.mean(0).reshape(1, 2, 1, 1).expand(2, 2, 3, 4)
+    torch.testing.assert_close(annealed_mean(logits, bins, 1e6), flat, atol=0.01, rtol=0)
+    with pytest.raises(ValueError, match="temperature"):
+        annealed_mean(logits, bins, 0.0)
+
+
+def test_confidence_is_0_for_no_idea_and_1_for_certain() -> None:
+    assert confidence(torch.zeros(1, 9, 2, 2)).abs().max() < 1e-6
+    certain = torch.zeros(1, 9, 2, 2)
+    certain[:, 4] = 200
+    torch.testing.assert_close(confidence(certain), torch.ones(1, 2, 2))
+
+
+def test_sampling_repeats_by_seed_and_differs_between_seeds() -> None:
+    bins, logits = ab_bins(), _logits()
+    first = sample_ab(logits, bins, seed=1, temperature=0.3)
+    torch.testing.assert_close(first, sample_ab(logits, bins, seed=1, temperature=0.3))
+    assert (first - sample_ab(logits, bins, seed=2, temperature=0.3)).abs().max() > 1
+
+
+def test_sampling_follows_the_distribution() -> None:
+    bins = torch.tensor([[0.0, 0.0], [50.0, 0.0], [0.0, 50.0]])
+    p = torch.tensor([0.6, 0.3, 0.1])
+    logits = p.log().reshape(1, 3, 1, 1).expand(4000, 3, 1, 1)
+    drawn = sample_ab(logits, bins, seed=0, temperature=1e-3)[:, :, 0, 0]
+    share = (torch.cdist(drawn, bins).argmin(1)[:, None] == torch.arange(3)).float().mean(0)
+    torch.testing.assert_close(share, p, atol=0.03, rtol=0)
+
+
+def test_cross_entropy_is_that_of_torch_and_has_right_gradients() -> None:
+    logits = _logits(count=20).double().requires_grad_()
+    generator = torch.Generator().manual_seed(3)
+    index = torch.rand(2, 3, 4, 20, generator=generator).argsort(-1)[..., :5]
+    weight = torch.rand(2, 3, 4, 5, generator=generator, dtype=torch.float64)
+    weight = weight / weight.sum(-1, keepdim=True)
+    target = torch.zeros(2, 3, 4, 20, dtype=torch.float64).scatter(-1, index, weight)
+    expected = torch.nn.functional.cross_entropy(logits, target.permute(0, 3, 1, 2))
+    loss = soft_cross_entropy(logits, index, weight, torch.ones(20, dtype=torch.float64))
+    torch.testing.assert_close(loss.double(), expected, atol=1e-5, rtol=1e-5)
+    ours = torch.autograd.grad(loss, logits)[0]
+    logits2 = logits.detach().clone().requires_grad_()
+    reference = torch.nn.functional.cross_entropy(logits2, target.permute(0, 3, 1, 2))
+    torch.testing.assert_close(
+        ours, torch.autograd.grad(reference, logits2)[0], atol=1e-6, rtol=1e-4
+    )
