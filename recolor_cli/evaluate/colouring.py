@@ -24,7 +24,7 @@ GREY = ("grey", "gray")  # the name of the baseline that leaves everything grey
 ASPECT_TOLERANCE = 0.02
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ready:
     """One pair, decoded and brought to the protocol's geometry."""
 

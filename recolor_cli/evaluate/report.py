@@ -9,10 +9,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from recolor_cli.errors import DataError
+from recolor_cli.errors import DataError, OutputError
+from recolor_cli.images.atomic import write_atomic
 from recolor_cli.metrics import METRICS
+
+if TYPE_CHECKING:
+    from recolor_cli.evaluate.page import Panel
 
 FORMAT = "recolor-eval/1"
 REPORT, IMAGES, PAGE = "report.json", "images.csv", "report.html"
@@ -87,6 +91,23 @@ def read_report(path: Path) -> Report:
         raise DataError(f"no report '{path}'; 'recolor eval --out FOLDER' writes one") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"'{path}' is not an evaluation report ({error})") from None
+
+
+def write_report(report: Report, folder: Path, panels: Sequence[Panel] = ()) -> None:
+    """Write report.json, images.csv and report.html.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    from recolor_cli.evaluate.page import page
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write '{folder}': {error.strerror}") from None
+    write_atomic(folder / REPORT, (json.dumps(report.to_json(), indent=1) + "\n").encode())
+    write_atomic(folder / IMAGES, report.to_csv().encode())
+    write_atomic(folder / PAGE, page(report, panels).encode())
 
 
 def _read_images(path: Path) -> tuple[tuple[str, ...], dict[str, list[float]]]:

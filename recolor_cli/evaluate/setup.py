@@ -9,7 +9,7 @@ from typing import Any
 
 from recolor_cli.colorize import Colorizer
 from recolor_cli.devices import choose_machine
-from recolor_cli.errors import UsageError
+from recolor_cli.errors import MissingExtraError, UsageError, WeightsError
 from recolor_cli.evaluate.colouring import GREY, ByFiles, ByModel, Colouring, LeftGrey
 from recolor_cli.evaluate.network_files import load_network
 from recolor_cli.evaluate.sources import Pair, matched, newest_run, truths
@@ -134,17 +134,20 @@ def load_colouring(
 
 def load_networks(
     metrics: Sequence[Metric], asked: Asked, report: Callable[[str], None]
-) -> dict[str, Network]:
+) -> tuple[dict[str, Network], dict[str, str]]:
     """The networks that these metrics need, before any picture is read.
 
-    Raises:
-        WeightsError: a file is not here and cannot be had.
+    Returns:
+        The networks by name; and for each metric whose network cannot be had, why.
     """
     device = choose_machine(asked.device, asked.precision).device
-    names = sorted({metric.network for metric in metrics if metric.network})
-    return {
-        name: load_network(
-            name, device, folder=asked.metric_weights, offline=asked.offline, report=report
-        )
-        for name in names
-    }
+    networks: dict[str, Network] = {}
+    missing: dict[str, str] = {}
+    for name in sorted({metric.network for metric in metrics if metric.network}):
+        try:
+            networks[name] = load_network(
+                name, device, folder=asked.metric_weights, offline=asked.offline, report=report
+            )
+        except (WeightsError, MissingExtraError) as error:
+            missing |= {metric.name: str(error) for metric in metrics if metric.network == name}
+    return networks, missing

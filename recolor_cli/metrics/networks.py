@@ -235,4 +235,4 @@ def _load(network: nn.Module, path: Path) -> None:
 
 
 def _as_tensor(pixels: Pixels) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
+    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)

@@ -41,7 +41,7 @@ SSIM = Metric(
     name="ssim",
     definition="Structural similarity (Wang et al. 2004), mean over pictures. Gaussian window "
     "11 × 11 with σ = 1.5, K1 = 0.01, K2 = 0.03, data range 255, mean over R, G and B and over "
-    "all windows that lie inside the picture. (CT2's code passes a data range of 225.)",
+    "all windows that lie inside the picture; CT2's code passes a data range of 225 instead.",
     preprocessing="8-bit sRGB",
     unit="",
     better="higher",
