@@ -353,6 +353,21 @@ def test_somebody_elses_file_is_not_overwritten_unasked(run, tmp_path: Path, tar
     assert theirs.read_bytes() != b"precious"
 
 
+def test_another_folder_with_the_same_names_does_not_replace_the_first(run, tmp_path: Path) -> None:
+    put(tmp_path / "one", "a.jpg", factory.jpeg(factory.gray_pixels(seed=1)))
+    put(tmp_path / "two", "a.jpg", factory.jpeg(factory.gray_pixels(seed=2)))
+    out = tmp_path / "out"
+    run(tmp_path / "one", "-o", out)
+    before = tree(out)
+    code, lines, _ = run(tmp_path / "two", "-o", out)
+    assert code == 1
+    assert "one/a.jpg" in lines[0]["reason"]
+    assert tree(out) == before
+    (tmp_path / "one").rename(tmp_path / "moved")
+    assert counts(run(tmp_path / "moved", "-o", out)[1]) == (0, 1, 0), "only its place is new"
+    assert counts(run(tmp_path / "two", "-o", out, "--overwrite")[1]) == (1, 0, 0)
+
+
 def test_a_dry_run_says_what_a_run_does_and_does_nothing(
     run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

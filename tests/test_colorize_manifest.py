@@ -34,6 +34,7 @@ def written(out: Path, *events: str, shard: tuple[int, int] = (1, 1)) -> Manifes
             event,  # type: ignore[arg-type]
             "a.jpg",
             settings="s1",
+            source=out / "source.jpg",
             input=stamp(out / "source.jpg"),
             output=stamp(out / "a.jpg") if event in ("writing", "done") else None,
         )
@@ -93,10 +94,14 @@ def test_the_latest_word_of_all_shards_counts(out: Path) -> None:
     written(out, "failed", shard=(2, 3))
     line = Manifest(out).get("a.jpg")
     assert line is not None
-    assert line.event == "failed"
+    assert line.event == "done", "a failed attempt leaves the result as it was"
+    written(out, "skipped", shard=(2, 3))
+    line = Manifest(out, (3, 3)).get("a.jpg")
+    assert line is not None
+    assert line.event == "skipped"
     assert line.ours
     written(out, "done", shard=(1, 2))
-    line = Manifest(out, (3, 3)).get("a.jpg")
+    line = Manifest(out).get("a.jpg")
     assert line is not None
     assert line.event == "done"
 
@@ -115,7 +120,7 @@ def test_any_name_survives(out: Path) -> None:
     manifest = Manifest(out)
     manifest.open()
     for name in names:
-        manifest.append("skipped", name, settings="s", reason=name)
+        manifest.append("skipped", name, settings="s", source=out / name, reason=name)
     manifest.close()
     again = Manifest(out)
     for name in names:

@@ -136,6 +136,14 @@ def test_an_output_is_never_an_input(tmp_path: Path, how: str) -> None:
     assert "a.jpg" in str(caught.value)
 
 
+def test_two_folders_of_out_that_are_one_through_a_link_collide(tmp_path: Path) -> None:
+    put(tmp_path / "in", "x/a.jpg", "y/a.jpg")
+    (tmp_path / "out/x").mkdir(parents=True)
+    (tmp_path / "out/y").symlink_to("x", target_is_directory=True)
+    with pytest.raises(UsageError, match="both write"):
+        make_plan([tmp_path / "in"], tmp_path / "out")
+
+
 def test_out_inside_the_input_is_not_read(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg", "b/c.jpg", "out/a.jpg", "out/b/c.jpg", "outer/d.jpg")
     assert keys(tmp_path, out=tmp_path / "out") == ["a.jpg", "b/c.jpg", "outer/d.jpg"]

@@ -181,7 +181,11 @@ def colorize(
 def _work(run: Run, console: Console) -> None:
     try:
         with console.progress(run.summary.total) as progress:
+            told = False
             for result in run:
+                if run.colorizer is not None and not told:
+                    console.detail(f"{run.colorizer.machine}, {run.workers} workers")
+                    told = True
                 _show(result, run, console)
                 progress.advance(str(result.source))
     except KeyboardInterrupt:
@@ -231,8 +235,6 @@ def _conclude(run: Run, console: Console, error: str | None = None) -> None:
     console.record(summary.to_json(error))
     if console.json:
         return
-    if run.colorizer is not None:
-        console.detail(f"{run.colorizer.machine}, {run.workers} workers")
     for failure in summary.failures:
         console.warning(f"failed   {printable(failure.source)}: {failure.reason}")
     if error is None or summary.left < summary.total:

@@ -119,6 +119,8 @@ class Colorizer:
             )
         # Convolutions read a pixel's channels together: measured twice as fast on CPUs.
         self.model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.machine.device.type == "cuda":
+            torch.backends.cudnn.deterministic = True  # the same bytes in every run
         self.input_size = input_size or self.model.input_size
         self.saturation = saturation
         self.temperature = resolve_temperature(self.model.card.color, temperature)

@@ -56,6 +56,7 @@ class Line:
     Attributes:
         event: writing (about to take its name), done, skipped or failed.
         settings: Digest of all settings that decide the result.
+        source: Absolute path of the input.
         input: The input as it was.
         output: The output as it was written; None if there is none.
         reason: Why it was skipped or failed.
@@ -65,6 +66,7 @@ class Line:
 
     event: Event
     settings: str
+    source: str
     input: Stamp | None
     output: Stamp | None
     reason: str
@@ -126,6 +128,7 @@ class Manifest:
         key: str,
         *,
         settings: str,
+        source: Path,
         input: Stamp | None = None,
         output: Stamp | None = None,
         reason: str = "",
@@ -137,7 +140,7 @@ class Manifest:
             OutputError: The disk is full, or the like.
         """
         record: dict[str, Any] = {"event": event, "output": key, "at": time.time_ns()}
-        record["settings"] = settings
+        record |= {"settings": settings, "input": os.path.abspath(source)}
         if reason:
             record["reason"] = reason
         record["input_stamp"] = asdict(input) if input else None
@@ -229,14 +232,14 @@ def _parse(record: Mapping[str, Any], before: Line | None) -> Line | None:
     if event not in ("writing", "done", "skipped", "failed"):
         return None
     try:
-        source, output = (
+        before_input, output = (
             Stamp(**record[name]) if record.get(name) else None
             for name in ("input_stamp", "output_stamp")
         )
     except TypeError:
         return None
+    if event == "failed" and before is not None and before.ours:
+        return replace(before, at=record["at"])  # the attempt left the earlier result as it was
     ours = event == "done" or (before is not None and before.ours)
-    if event == "failed" and before is not None and output is None:
-        output = before.output  # a failed second attempt leaves the first result where it is
-    settings, reason = str(record.get("settings")), str(record.get("reason", ""))
-    return Line(event, settings, source, output, reason, ours, record["at"])
+    settings, path, reason = (str(record.get(name, "")) for name in ("settings", "input", "reason"))
+    return Line(event, settings, path, before_input, output, reason, ours, record["at"])

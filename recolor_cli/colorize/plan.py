@@ -199,10 +199,11 @@ def _outside(photos: list[Found], out: Path) -> list[Found]:
 
 def _tell_apart(targets: list[Target], photos: list[Found], insensitive: bool) -> list[Target]:
     """Where a bmp is written as png beside another png, its name keeps both: scan.bmp.png."""
-    taken = Counter(_same_key(target, insensitive) for target in targets)
+    places = _places(targets, insensitive)
+    taken = Counter(places)
     told = []
-    for target, found in zip(targets, photos, strict=True):
-        if taken[_same_key(target, insensitive)] > 1 and target.output.suffix != found.path.suffix:
+    for target, found, place in zip(targets, photos, places, strict=True):
+        if taken[place] > 1 and target.output.suffix != found.path.suffix:
             relative = found.relative.with_name(found.relative.name + target.output.suffix)
             output = target.output.with_name(relative.name)
             target = replace(target, output=output, key=relative.as_posix())
@@ -212,8 +213,8 @@ def _tell_apart(targets: list[Target], photos: list[Found], insensitive: bool) -
 
 def _refuse_collisions(targets: list[Target], insensitive: bool) -> None:
     taken: dict[str, Target] = {}
-    for target in targets:
-        other = taken.setdefault(_same_key(target, insensitive), target)
+    for target, place in zip(targets, _places(targets, insensitive), strict=True):
+        other = taken.setdefault(place, target)
         if other is not target:
             raise UsageError(
                 f"{str(other.source)!r} and {str(target.source)!r} would both write "
@@ -221,10 +222,17 @@ def _refuse_collisions(targets: list[Target], insensitive: bool) -> None:
             )
 
 
-def _same_key(target: Target, insensitive: bool) -> str:
-    if not insensitive:
-        return target.key
-    return unicodedata.normalize("NFC", target.key).casefold()
+def _places(targets: list[Target], insensitive: bool) -> list[str]:
+    """Where each output really lies: folders in OUT may be links to each other."""
+    folders: dict[Path, str] = {}
+    places = []
+    for target in targets:
+        parent = target.output.parent
+        if parent not in folders:
+            folders[parent] = os.path.realpath(parent)
+        place = os.path.join(folders[parent], target.output.name)
+        places.append(unicodedata.normalize("NFC", place).casefold() if insensitive else place)
+    return places
 
 
 def _refuse_inputs_as_outputs(targets: list[Target]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import os
 import sys
 import time
 import traceback
@@ -80,6 +81,7 @@ class Stages:
             if not settings.overwrite and self._is_there_already(work, work.stamp.sha256):
                 work.result = skipped(target, DONE_BEFORE)
                 return
+            self._refuse_another_input(work)
             photo = read_photo(data, max_pixels=settings.max_pixels)
             work.prepared = self._colorizer.prepare(photo, force=settings.force)
             if work.prepared.has_color:
@@ -166,19 +168,31 @@ class Stages:
         self._log("done", work, output=_stamp_of_file(target.output, sha256))
         return True
 
+    def _refuse_another_input(self, work: Work) -> None:
+        """Keep a second folder with the same names from replacing the first one's results."""
+        line = self._manifest.get(work.target.key) if self._manifest else None
+        if line is None or not line.ours or self._settings.overwrite:
+            return
+        other = Path(line.source)
+        if other != Path(os.path.abspath(work.target.source)) and other.exists():
+            raise PhotoError(
+                f"the output belongs to {line.source!r}; choose another -o, or --overwrite"
+            )
+
     def _log(
         self, event: Event, work: Work, *, output: Stamp | None = None, reason: str = ""
     ) -> None:
         if self._manifest is None:
             return
-        more: dict[str, object] = {"input": str(work.target.source)}
+        more: dict[str, object] = {}
         if work.result is not None and work.result.status == "done":
             line = work.result.to_json()
-            more |= {name: line[name] for name in ("confidence", "notes")}
+            more = {name: line[name] for name in ("confidence", "notes")}
         self._manifest.append(
             event,
             work.target.key,
             settings=self._digest,
+            source=work.target.source,
             input=work.stamp,
             output=output,
             reason=reason,
