@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 import torch
 from hub_server import Fault, HubServer, Repo, running_hub
 from huggingface_hub import constants
+from PIL import Image
 from weights_fixtures import (
     COMMIT,
     OTHER_COMMIT,
@@ -275,6 +278,7 @@ class TestPublish:
 
 
 class TestExport:
+    @pytest.mark.slow  # the exporter's own imports take most of it
     def test_onnx_agrees_with_torch_at_any_size(
         self, recolor: Any, data: bytes, tmp_path: Path
     ) -> None:
@@ -300,14 +304,17 @@ class TestExport:
     ) -> None:
         pytest.importorskip("onnxruntime")
         export = "recolor_cli.weights.export"
-        target = tmp_path / "tiny.onnx"
-        monkeypatch.setattr(f"{export}._write", lambda *_: target.touch())
+        target = tmp_path / "onnx" / "tiny.onnx"
+        target.parent.mkdir()
+        target.write_text("old")
+        monkeypatch.setattr(f"{export}._write", lambda *given: given[3].write_text("new"))
         monkeypatch.setattr(f"{export}._describe", lambda *_: None)
         monkeypatch.setattr(f"{export}.compare", lambda *_: (0.5, ()))
         answer = recolor("export", "tiny.first", "-o", target)
         assert answer.status == 3
-        assert "differs from torch by 0.5 in ab, more than 0.1; it was removed" in answer.err
-        assert not target.exists()
+        assert "differs from torch by 0.5 in ab, more than 0.1; it was not kept" in answer.err
+        assert [path.name for path in target.parent.iterdir()] == ["tiny.onnx"]
+        assert target.read_text() == "old"
 
     def test_without_the_packages_the_extra_is_named(
         self, recolor: Any, monkeypatch: pytest.MonkeyPatch
@@ -316,3 +323,46 @@ class TestExport:
         answer = recolor("export", "tiny.first")
         assert answer.status == 2
         assert "pip install 'recolor-cli[onnx]'" in answer.err
+
+
+class Payload:
+    """Pickles into a call that would create a folder."""
+
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.canary),)
+
+
+def hostile(canary: Path, data: bytes) -> dict[str, bytes]:
+    return {
+        "pickle.pth": pickle.dumps(Payload(canary)),
+        "pickle.safetensors": pickle.dumps(Payload(canary)),
+        "pickle.bin": pickle.dumps(Payload(canary), protocol=0),
+        "empty.safetensors": b"",
+        "half.safetensors": data[: len(data) // 2],
+        "long.safetensors": data + bytes(9),
+        "huge.safetensors": b"\xff" * 8 + data[8:],
+        "page.safetensors": b"<html>not found</html>",
+        "noise.pth": bytes(range(256)) * 9,
+        "mute.safetensors": data.replace(b'"network":', b'"netwirk":'),
+    }
+
+
+@pytest.mark.parametrize("name", list(hostile(Path(), b"")))
+def test_no_photograph_is_made_with_hostile_weights(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, data: bytes, name: str
+) -> None:
+    canary, photo, weights = tmp_path / "canary", tmp_path / "photo.png", tmp_path / name
+    weights.write_bytes(hostile(canary, data)[name])
+    Image.new("L", (40, 30), 90).save(photo)
+    with pytest.raises(SystemExit) as left:
+        main(["colorize", str(photo), "-o", str(tmp_path / "out"), "--model", str(weights)])
+    captured = capsys.readouterr()
+    assert left.value.code == 3
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert name in captured.err
+    assert not canary.exists()
+    assert not list(tmp_path.glob("out/**/*.png"))

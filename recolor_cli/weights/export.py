@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import secrets
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 TOLERANCE = 0.1  # in units of a and b; a difference of 1 is about what an eye can just see
 PHOTOS = ("astronaut", "coffee", "chelsea")  # scikit-image's, which need no download
 SHAPES = ((1.0, 1.0), (0.75, 1.0), (1.0, 0.5))  # height and width in parts of the input size
+FEWEST = 2  # strides: the exporter takes a length of one for a constant
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def export_onnx(model: ColorModel, path: Path, *, opset: int = 18) -> Export:
 
     Args:
         model: on the CPU, float32.
-        path: of the file; removed again if it does not agree with torch.
+        path: of the file; not touched if the new one does not agree with torch.
         opset: ONNX operator set.
 
     Raises:
@@ -79,22 +81,24 @@ def export_onnx(model: ColorModel, path: Path, *, opset: int = 18) -> Export:
                 f"ONNX export needs the package '{package}'; pip install 'recolor-cli[onnx]'"
             )
     graph = LabToAb(model).eval()
-    size = _rounded(model.input_size, model.stride)
+    # The smallest example that shows all lengths to be free; it is calculated, not looked at.
+    example = torch.full((2, 1, FEWEST * model.stride, (FEWEST + 1) * model.stride), 50.0)
+    part = path.with_name(f".{path.stem[:100]}.{secrets.token_hex(4)}.onnx")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(
-            graph, torch.full((2, 1, size, size + model.stride), 50.0), model.stride, path, opset
-        )
+        _write(graph, example, model.stride, part, opset)
+        _describe(part, model)
+        difference, compared = compare(graph, model, part)
+        if not difference <= TOLERANCE:
+            raise WeightsError(
+                f"the ONNX file of '{model.name}' differs from torch by {difference:.3g} in ab, "
+                f"more than {TOLERANCE}; it was not kept"
+            )
+        part.replace(path)
     except OSError as error:
         raise OutputError(f"cannot write '{path}': {error.strerror or error}") from None
-    _describe(path, model)
-    difference, compared = compare(graph, model, path)
-    if not difference <= TOLERANCE:
-        path.unlink()
-        raise WeightsError(
-            f"the ONNX file of '{model.name}' differs from torch by {difference:.3g} in ab, more "
-            f"than {TOLERANCE}; it was removed"
-        )
+    finally:
+        part.unlink(missing_ok=True)
     return Export(path, difference, compared)
 
 
@@ -106,8 +110,9 @@ def compare(
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     largest, compared = 0.0, []
+    longest = max(FEWEST, round(model.input_size / model.stride))
     for name, (tall, wide) in zip(PHOTOS, SHAPES, strict=True):
-        height, width = (_rounded(part * model.input_size, model.stride) for part in (tall, wide))
+        height, width = (int(part * longest) * model.stride for part in (tall, wide))
         luminance = small_luminance(_sample(name), (height, width))[None, None]
         with torch.no_grad():
             wanted = graph(torch.from_numpy(luminance)).numpy()
@@ -123,10 +128,11 @@ def _write(graph: nn.Module, example: Tensor, stride: int, path: Path, opset: in
     shapes = {
         "luminance": {0: torch.export.Dim("batch"), 2: stride * rows, 3: stride * columns},
     }
-    logging.getLogger("onnxscript").setLevel(logging.ERROR)
+    silenced = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)  # the exporter's notes to its own authors
     try:
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # the exporter's notes to its own authors
+            warnings.simplefilter("ignore")
             torch.onnx.export(
                 graph,
                 (example,),
@@ -142,9 +148,13 @@ def _write(graph: nn.Module, example: Tensor, stride: int, path: Path, opset: in
     except OSError:
         raise
     except Exception as error:  # the exporter has no common error of its own
-        path.unlink(missing_ok=True)
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        cause: BaseException = error
+        while cause.__cause__ is not None:  # the first error says what, the last only where
+            cause = cause.__cause__
+        reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0][:200]
         raise UsageError(f"this network cannot be written as ONNX; {reason}") from error
+    finally:
+        logging.disable(silenced)
 
 
 def _describe(path: Path, model: ColorModel) -> None:
@@ -166,7 +176,3 @@ def _sample(name: str) -> Any:
     from skimage import data
 
     return getattr(data, name)()
-
-
-def _rounded(length: float, stride: int) -> int:
-    return max(1, round(length / stride)) * stride
