@@ -100,7 +100,7 @@ def pull(
         console.data(str(store_file(read_manifest().require(name), source)))
         return
     for each in read_manifest().entries if name is None else [name]:
-        found = find_weights(each, offline=offline, progress=console.message)
+        found = find_weights(each, offline=offline, progress=None if quiet else console.message)
         console.data(str(found.path))
 
 
@@ -184,7 +184,7 @@ def publish(
         export=export,
         private=private,
         note=note,
-        progress=console.message,
+        progress=None if quiet else console.message,
     )
     console.data(json_format.dumps({result.name: result.entry}, indent=2, ensure_ascii=False))
     if result.folder:
@@ -215,7 +215,7 @@ def export_weights(
     from recolor_cli.weights.export import export_onnx
 
     console = Console(quiet=quiet)
-    model = load_model(name, offline=offline, progress=console.message)
+    model = load_model(name, offline=offline, progress=None if quiet else console.message)
     target = out or Path(f"{model.name.replace('/', '-')}.{format}")
     result = export_onnx(model, target)
     for photo, height, width in result.compared:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -216,7 +217,7 @@ def _download(
     repo_id: str, revision: str, file: str, again: str, progress: Progress | None
 ) -> Path:
     what = f"'{repo_id}/{file}@{revision}'"
-    bar: Any = None if progress else _Silent
+    bar: Any = None if progress and sys.stderr.isatty() else _Silent  # None: the client's own
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with _quiet_client():
