@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from recolor_cli.data.batches import Samples
-from recolor_cli.data.split import Split
+from recolor_cli.data.split import read_split
 from recolor_cli.data.tensors import LabCrops
 from recolor_cli.devices import choose_machine
 from recolor_cli.errors import UsageError
@@ -85,6 +87,7 @@ def train(
     out: str | Path,
     *,
     val: Sequence[str | Path] = (),
+    split: Path | None = None,
     name: str = "",
     seed: int = 0,
     device: str = "auto",
@@ -101,6 +104,7 @@ def train(
         data: folders, tar shards, image files to train on.
         out: the run folder; new, unless `resume`.
         val: what to validate on; by default a share of `data`, by content hash.
+        split: a split.json that decides who is in which set.
         name: of the recipe, for the record.
         seed: of every random number.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
@@ -128,7 +132,7 @@ def train(
         run.start()
 
     # Photographs, and the numbered crops that are this process's share.
-    stored = Split.from_json(run.read("split.json"), run.file("split.json")) if resume else None
+    stored = read_split(run.file("split.json") if resume else split)
     material = load_material(recipe, data, val, stored=stored, progress=watcher.loading)
     watcher.message(f"{material.describe()}; {machine}")
     total = recipe.images(len(material.train))
@@ -146,6 +150,8 @@ def train(
     elif speaker:
         run.write("split.json", material.split.to_json())
         run.write_settings(recipe, name=name, seed=seed, data=data, val=val, loaded=players.loaded)
+        if objective.frequency is not None:
+            run.write("bins.json", json.dumps({"frequency": objective.frequency.tolist()}) + "\n")
         keeper.draw_samples(seen)
     del state
     samples = Samples(material.train, recipe, seed)
@@ -224,19 +230,19 @@ def stop_on_signal() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield stop  # only the main thread may have handlers
         return
-    before = {}
+    before: dict[int, Any] = {}
 
     def handle(number: int, frame: object) -> None:  # noqa: ARG001
         stop.set()
         signal.signal(number, before[number])
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, handle)
+    for wanted in (signal.SIGINT, signal.SIGTERM):
+        before[wanted] = signal.signal(wanted, handle)
     try:
         yield stop
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for wanted, handler in before.items():
+            signal.signal(wanted, handler)
 
 
 def _share_of_batch(recipe: Recipe, ranks: Ranks) -> int:

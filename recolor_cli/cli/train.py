@@ -30,7 +30,7 @@ def train(
         typer.Option(
             "--data",
             metavar="PATH",
-            help="Photographs to learn from: a folder tree, a tar shard, an image. May be repeated.",
+            help="Photographs to learn from: a folder tree, a tar shard, an image; repeatable.",
             rich_help_panel=SETTINGS,
         ),
     ] = None,
@@ -40,6 +40,15 @@ def train(
             "--val",
             metavar="PATH",
             help="Photographs to validate on; by default a tenth of --data, chosen by content.",
+            rich_help_panel=SETTINGS,
+        ),
+    ] = None,
+    split: Annotated[
+        Path | None,
+        typer.Option(
+            "--split",
+            metavar="FILE",
+            help="Which photograph is in which set, from `recolor data split` or another run.",
             rich_help_panel=SETTINGS,
         ),
     ] = None,
@@ -59,7 +68,7 @@ def train(
             "--set",
             "-s",
             metavar="FIELD=VALUE",
-            help="Change one field of the recipe; `recolor recipes NAME` prints all. May be repeated.",
+            help="Change a field of the recipe; `recolor recipes NAME` prints all. Repeatable.",
             rich_help_panel=SETTINGS,
         ),
     ] = None,
@@ -113,11 +122,13 @@ def train(
     """
     console = Console(json=json, quiet=quiet)
     plan = _plan(data, val, recipe, set_, seed, out, resume)
+    if split is not None and (val or resume):
+        raise UsageError("--split says what is validated on; drop --val, and --resume has its own")
 
     if dry_run:
         from recolor_cli.training.estimate import estimate
 
-        for line in estimate(plan.recipe, plan.data, plan.val, device):
+        for line in estimate(plan.recipe, plan.data, plan.val, device, split=split):
             console.data(line)
         return
 
@@ -133,6 +144,7 @@ def train(
             plan.data,
             plan.out,
             val=plan.val,
+            split=split,
             name=plan.name,
             seed=plan.seed,
             device=device,

@@ -61,7 +61,7 @@ def aged_gray(rgb: Pixels, rng: np.random.Generator, recipe: Recipe) -> NDArray[
     spectral, tone, shading, blur, grain, scratches, halftone, jpeg = (bool(h) for h in happens)
     gray = gray_of(rgb, draw_sensitivity(rng) if spectral else LUMINANCE)
     if blur:
-        gray = cv2.GaussianBlur(gray, (0, 0), 0.3 + 1.2 * rng.random() ** 2)
+        gray = _blurred(gray, 0.3 + 1.2 * float(rng.random()) ** 2)
     if tone:
         gray = _toned(gray, rng)
     if grain:
@@ -76,7 +76,7 @@ def aged_gray(rgb: Pixels, rng: np.random.Generator, recipe: Recipe) -> NDArray[
     if jpeg:
         quality = int(rng.integers(20, 85))
         encoded = cv2.imencode(".jpg", result, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        result = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE)
+        result = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE), np.uint8)
     return result
 
 
@@ -91,6 +91,10 @@ def draw_sensitivity(rng: np.random.Generator) -> tuple[float, float, float]:
     else:  # anything, early panchromatic film and tinted filters among it
         red, green, _ = rng.dirichlet((1.0, 1.0, 1.0))
     return float(red), float(green), float(1 - red - green)
+
+
+def _blurred(gray: Gray, sigma: float) -> Gray:
+    return np.asarray(cv2.GaussianBlur(gray, (0, 0), sigma), np.float32)
 
 
 def _toned(gray: Gray, rng: np.random.Generator) -> Gray:
@@ -108,7 +112,7 @@ def _grained(gray: Gray, rng: np.random.Generator) -> Gray:
     noise = rng.standard_normal(gray.shape, dtype=np.float32)
     width = float(rng.uniform(0.0, 1.0))
     if width > 0.3:
-        noise = cv2.GaussianBlur(noise, (0, 0), width)
+        noise = _blurred(noise, width)
         noise /= noise.std() + 1e-6
     strength = float(rng.uniform(0.005, 0.06))
     return gray + noise * (strength * (0.35 + 2.6 * gray * (1 - gray)))
@@ -144,7 +148,7 @@ def _scratched(gray: Gray, rng: np.random.Generator) -> Gray:
         cv2.circle(marks, at, radius, float(rng.uniform(0.3, 1)), -1, cv2.LINE_AA)
     color = float(rng.uniform(0.8, 1) if rng.random() < 0.75 else rng.uniform(0, 0.2))
     marks = np.minimum(marks, 1)
-    return gray + marks * (color - gray)
+    return np.asarray(gray + marks * (color - gray), np.float32)
 
 
 def _halftoned(gray: Gray, rng: np.random.Generator) -> Gray:
@@ -157,4 +161,4 @@ def _halftoned(gray: Gray, rng: np.random.Generator) -> Gray:
     screen = 0.5 + 0.25 * (np.cos(u) + np.cos(v))
     dots = 1 / (1 + np.exp(-8 * (gray - screen)))
     mix = float(rng.uniform(0.2, 0.7))
-    return ((1 - mix) * gray + mix * dots).astype(np.float32)
+    return np.asarray((1 - mix) * gray + mix * dots, np.float32)

@@ -7,7 +7,7 @@ threads or processes cut it: that is what makes runs repeatable and exactly resu
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -70,7 +70,7 @@ class Samples:
         epoch, position = divmod(number, len(self.photos))
         pixels = self.photos[self.order(epoch)[position]].load()
         rng = np.random.default_rng((self.seed, number, 2))
-        crop = draw_crop(rng, *pixels.shape[:2], self.recipe)
+        crop = draw_crop(rng, pixels, self.recipe)
         rgb = cut(pixels, crop, self.recipe.crop_px)
         return rgb, aged_gray(rgb, rng, self.recipe) if self._aged else None
 
@@ -78,7 +78,9 @@ class Samples:
         """Samples first .. first + count - 1."""
         return _stack([self.sample(number) for number in range(first, first + count)])
 
-    def batches(self, first: int, count: int, stride: int, workers: int) -> Iterator[Batch]:
+    def batches(
+        self, first: int, count: int, stride: int, workers: int
+    ) -> Generator[Batch, None, None]:
         """Batches of `count` samples from `first`, every `stride` samples, without end.
 
         Args:
@@ -103,14 +105,16 @@ class Samples:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def validation_batches(photos: Sequence[Photo], recipe: Recipe, count: int) -> Iterator[Batch]:
+def validation_batches(
+    photos: Sequence[Photo], recipe: Recipe, count: int
+) -> Generator[Batch, None, None]:
     """The middle of every photograph, `count` at a time; never aged, never random."""
     side = recipe.val_px or recipe.crop_px
     for first in range(0, len(photos), count):
         crops = []
         for photo in photos[first : first + count]:
             pixels = photo.load()
-            crops.append(cut(pixels, center_crop(*pixels.shape[:2], recipe), side))
+            crops.append(cut(pixels, center_crop(pixels, recipe), side))
         yield Batch(np.stack(crops), None)
 
 

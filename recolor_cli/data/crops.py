@@ -30,8 +30,9 @@ class Crop:
     degrees: float = 0.0
 
 
-def draw_crop(rng: np.random.Generator, height: int, width: int, recipe: Recipe) -> Crop:
-    """A random crop of a photograph of that size, as the recipe says."""
+def draw_crop(rng: np.random.Generator, pixels: Pixels, recipe: Recipe) -> Crop:
+    """A random crop of a photograph, as the recipe says."""
+    height, width, _ = pixels.shape
     scale, down, across, flip, flip_vertical, turn = rng.random(6)
     if recipe.resize == "squash":
         side_h, side_w = float(height), float(width)
@@ -49,8 +50,9 @@ def draw_crop(rng: np.random.Generator, height: int, width: int, recipe: Recipe)
     )
 
 
-def center_crop(height: int, width: int, recipe: Recipe) -> Crop:
+def center_crop(pixels: Pixels, recipe: Recipe) -> Crop:
     """The middle square (or the whole picture, where the recipe squashes): for validation."""
+    height, width, _ = pixels.shape
     if recipe.resize == "squash":
         return Crop(0.0, 0.0, float(height), float(width))
     side = float(min(height, width))

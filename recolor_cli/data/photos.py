@@ -124,4 +124,4 @@ def _reduced(pixels: Pixels, max_side: int) -> Pixels:
         return pixels
     scale = max_side / min(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)

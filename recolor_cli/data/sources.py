@@ -10,7 +10,9 @@ from pathlib import Path
 
 from recolor_cli.errors import DataError
 
-IMAGE_SUFFIXES = frozenset(".jpg .jpeg .jpe .png .webp .bmp .tif .tiff .jp2 .ppm .pgm".split())
+IMAGE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".jp2", ".ppm", ".pgm")
+)
 
 
 @dataclass(frozen=True)

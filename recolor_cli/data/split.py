@@ -64,6 +64,20 @@ class Split:
         return cls(sets, names, left_out)
 
 
+def read_split(path: Path | None) -> Split | None:
+    """A split.json; None for None.
+
+    Raises:
+        DataError: There is none, or it is something else.
+    """
+    if path is None:
+        return None
+    try:
+        return Split.from_json(path.read_text(encoding="utf-8"), path)
+    except OSError as error:
+        raise DataError(f"cannot read the split '{path}': {error.strerror}") from None
+
+
 def hash_share(digest: str) -> float:
     """A digest as an even number in 0..1."""
     return int(digest[:12], 16) / 16**12

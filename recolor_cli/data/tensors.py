@@ -59,8 +59,10 @@ class LabCrops:
 
     def small_luminance(self, size: Sequence[int]) -> Tensor:
         """The input's L (B, 1, h, w), averaged over the cells of a smaller grid."""
-        luminance, size = self.luminance, tuple(size)
-        return luminance if luminance.shape[-2:] == size else F.adaptive_avg_pool2d(luminance, size)
+        luminance, cells = self.luminance, (size[0], size[1])
+        if cells == tuple(luminance.shape[-2:]):
+            return luminance
+        return F.adaptive_avg_pool2d(luminance, cells)
 
     def small_ab(self, size: Sequence[int]) -> Tensor:
         """The truth's ab (B, 2, h, w): the colour of the light of each cell of a smaller grid."""

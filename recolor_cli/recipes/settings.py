@@ -43,6 +43,8 @@ def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
     for name, text in settings.items():
         part, dot, argument = name.partition(".")
         home = f"{part}_arguments"
+        if dot and home in TYPES and not argument:
+            raise RecipeError(f"{name} needs a name; write {name}NAME=VALUE")
         if dot and home in TYPES:
             arguments = changes.setdefault(home, dict(getattr(recipe, home)))
             arguments[argument] = parse_value(text, None)

@@ -1,4 +1,4 @@
-"""The adversarial regimes: a discriminator's and a generator's side of each, as a recipe has them."""
+"""The adversarial regimes: what a discriminator and a generator are told by each other."""
 
 from __future__ import annotations
 

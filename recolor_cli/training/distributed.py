@@ -104,10 +104,15 @@ class _SumOverRanks(torch.autograd.Function):
         return x
 
     @staticmethod
-    def backward(ctx: object, gradient: Tensor) -> Tensor:  # type: ignore[override]  # noqa: ARG004
+    def backward(ctx: object, gradient: Tensor) -> Tensor:  # noqa: ARG004
         gradient = gradient.contiguous().clone()
         dist.all_reduce(gradient)
         return gradient
+
+
+def _sum_over_ranks(x: Tensor) -> Tensor:
+    total: Tensor = _SumOverRanks.apply(x)  # type: ignore[no-untyped-call]
+    return total
 
 
 class SyncedBatchNorm2d(nn.BatchNorm2d):
@@ -122,7 +127,7 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
             return super().forward(x)
         values = x.float()
         sums = torch.cat((values.mean((0, 2, 3)), (values * values).mean((0, 2, 3))))
-        mean, square = (_SumOverRanks.apply(sums) / dist.get_world_size()).chunk(2)
+        mean, square = (_sum_over_ranks(sums) / dist.get_world_size()).chunk(2)
         variance = (square - mean * mean).clamp_min(0)
         if self.track_running_stats and self.running_mean is not None:
             assert self.running_var is not None
@@ -137,7 +142,8 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
         shift = -mean * scale
         if self.affine:
             scale, shift = scale * self.weight, shift * self.weight + self.bias
-        return (values * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
+        normed: Tensor = values * scale[:, None, None] + shift[:, None, None]
+        return normed.to(x.dtype)
 
 
 def synchronize_norms(network: nn.Module, ranks: Ranks) -> None:

@@ -17,6 +17,7 @@ from recolor_cli.data.tensors import LabCrops
 from recolor_cli.errors import MissingExtraError, RecolorError
 from recolor_cli.recipes import Recipe
 from recolor_cli.training.material import Material
+from recolor_cli.training.networks import space_name
 from recolor_cli.training.players import Players
 from recolor_cli.training.plots import draw_curves, draw_samples
 from recolor_cli.training.precision import autocast
@@ -151,16 +152,16 @@ class Keeper:
                 raise DivergedError(
                     f"'{name}' is {value} after {seen} images; {kept}; try a lower lr"
                 )
-        value = values.get("g_reconstruction")
-        if value is None:
+        if "g_reconstruction" not in values:
             return
+        value = values["g_reconstruction"]
         if self.first is None:
             self.first = value
         factor = self.recipe.divergence_factor
         if factor and value > factor * max(self.first, 1e-6):
             raise DivergedError(
-                f"'g_reconstruction' rose from {self.first:.4g} to {value:.4g} after {seen} images; "
-                f"{kept}; try a lower lr"
+                f"'g_reconstruction' rose from {self.first:.4g} to {value:.4g} after {seen} "
+                f"images; {kept}; try a lower lr"
             )
 
     def log(self, seen: int, values: Mapping[str, float], lr: float, images: int) -> None:
@@ -230,7 +231,7 @@ class Keeper:
 
     def card(self, seen: int) -> Card:
         """What the weights say about themselves."""
-        recipe, space = self.recipe, self.players.g.network.space
+        recipe, space = self.recipe, space_name(self.players.g.network)
         color: dict[str, Any] = {"space": space}
         if self.players.objective.space.output == "bins":
             color["temperature"] = recipe.temperature

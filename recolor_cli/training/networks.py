@@ -21,6 +21,23 @@ from recolor_cli.weights import find_weights
 SHIPPED = "shipped"  # as encoder_weights: the encoder of the weights that come with recolor
 
 
+def space_name(network: nn.Module) -> str:
+    """The generator's row of `SPACES`."""
+    assert isinstance(network.space, str)
+    return network.space
+
+
+def space_of(network: nn.Module) -> Space:
+    """What the generator eats and returns."""
+    return SPACES[space_name(network)]
+
+
+def bins_of(network: nn.Module) -> Tensor:
+    """Centres (K, 2) of the ab bins of a network that predicts a distribution."""
+    assert isinstance(network.bins, Tensor)
+    return network.bins
+
+
 def build_generator(recipe: Recipe) -> nn.Module:
     """The recipe's network with fresh weights; the torch seed decides them.
 
@@ -29,7 +46,8 @@ def build_generator(recipe: Recipe) -> nn.Module:
     """
     network = create_model(recipe.network, **recipe.network_arguments)
     INITIALIZERS[recipe.initialization](network)
-    stride = int(network.stride)
+    stride = network.stride
+    assert isinstance(stride, int)
     for name in ("crop_px", "val_px"):
         side = getattr(recipe, name)
         if side % stride:
@@ -37,10 +55,10 @@ def build_generator(recipe: Recipe) -> nn.Module:
                 f"{name} '{side}' must be a multiple of {stride} for the network "
                 f"'{recipe.network}'; use {max(stride, round(side / stride) * stride)}"
             )
-    if (SPACES[network.space].output == "bins") != (recipe.objective == "bins"):
+    if (space_of(network).output == "bins") != (recipe.objective == "bins"):
         raise RecipeError(
             f"objective '{recipe.objective}' does not fit the network '{recipe.network}', which "
-            f"speaks '{network.space}'; use {'bins' if recipe.objective != 'bins' else 'l1'}"
+            f"speaks '{space_name(network)}'; use {'bins' if recipe.objective != 'bins' else 'l1'}"
         )
     return network
 
@@ -149,10 +167,12 @@ def _load_encoder(recipe: Recipe, network: nn.Module) -> str:
 def _load_shipped(recipe: Recipe, network: nn.Module) -> str:
     found = find_weights("default", offline=True)
     shipped = load_weights(found.path).network
-    if not hasattr(shipped, "encoder") or type(shipped.encoder) is not type(network.encoder):
+    theirs, ours = getattr(shipped, "encoder", None), network.encoder
+    assert isinstance(ours, nn.Module)
+    if not isinstance(theirs, nn.Module) or type(theirs) is not type(ours):
         raise WeightsError(
             f"the shipped weights '{found.name}' have another encoder than '{recipe.network}' with "
             "these arguments; --set encoder_weights=FILE names ImageNet weights for it"
         )
-    _load_same(network.encoder, shipped.encoder.state_dict(), found.name)
+    _load_same(ours, theirs.state_dict(), found.name)
     return f"the encoder of {found.name} sha256:{found.sha256}"

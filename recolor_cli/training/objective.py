@@ -15,7 +15,7 @@ from recolor_cli.color.bins import (
     rebalancing_weights,
     soft_cross_entropy,
 )
-from recolor_cli.color.spaces import SPACES, Space
+from recolor_cli.color.spaces import Space
 from recolor_cli.color.tensors import lab_to_rgb
 from recolor_cli.data.batches import Batch
 from recolor_cli.data.crops import center_crop, cut
@@ -23,6 +23,7 @@ from recolor_cli.data.photos import Photo
 from recolor_cli.data.tensors import LabCrops
 from recolor_cli.losses import huber, l1, lpips_distance, perceptual
 from recolor_cli.recipes import Recipe
+from recolor_cli.training.networks import bins_of, space_of
 
 FREQUENCY_PHOTOS = 2000  # how often a colour occurs is counted on so many photographs
 HUBER_DELTA = 5 / 110  # five ab units: below, errors are noise
@@ -35,12 +36,19 @@ class Objective:
     Args:
         recipe: names the objective.
         network: the generator, for its space and bins.
-        frequency: (K,) how often each bin occurs; only for bins.
+        frequency: (K,) how often each bin occurs; only for bins, with `encode`.
+        encode: ab -> the bins' soft encoding.
     """
 
-    def __init__(self, recipe: Recipe, network: nn.Module, frequency: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        network: nn.Module,
+        frequency: Tensor | None = None,
+        encode: SoftEncoder | None = None,
+    ) -> None:
         self.recipe = recipe
-        self.space: Space = SPACES[network.space]
+        self.space: Space = space_of(network)
         self.frequency = frequency
         device = next(network.parameters()).device
         self.features = self.lpips = None
@@ -50,8 +58,9 @@ class Objective:
             self.lpips = load_lpips(recipe.perceptual_weights or TORCHVISION).to(device)
         if self.space.output == "bins":
             assert frequency is not None
-            self.bins: Tensor = network.bins
-            self.encode = SoftEncoder(self.bins)
+            assert encode is not None
+            self.bins = bins_of(network)
+            self.encode = encode
             self.rebalance = rebalancing_weights(frequency.to(self.bins), recipe.rebalance_uniform)
 
     def losses(self, output: Tensor, crops: LabCrops) -> dict[str, Tensor]:
@@ -104,7 +113,7 @@ class Objective:
     def real(self, crops: LabCrops, size: Sequence[int]) -> Tensor:
         """The same of the truth."""
         if self.space.output == "rgb":
-            colors = F.adaptive_avg_pool2d(crops.rgb, tuple(size)) * 2 - 1
+            colors = _averaged(crops.rgb, size) * 2 - 1
         else:
             colors = crops.small_ab(tuple(size)) / 110
         return torch.cat((self._condition(crops, size), colors), dim=1)
@@ -112,7 +121,7 @@ class Objective:
     def _rgb(self, output: Tensor, crops: LabCrops) -> tuple[Tensor, Tensor]:
         """Output and truth as RGB (B, 3, h, w), -1..1; ab joins the input's L."""
         size = output.shape[-2:]
-        truth = F.adaptive_avg_pool2d(crops.rgb, size) * 2 - 1
+        truth = _averaged(crops.rgb, size) * 2 - 1
         if self.space.output == "rgb":
             return output.float(), truth
         lab = torch.cat((crops.small_luminance(size), self.ab(output, crops)), dim=1)
@@ -124,22 +133,27 @@ class Objective:
 
     def _target(self, output: Tensor, crops: LabCrops) -> Tensor:
         if self.space.output == "rgb":
-            return F.adaptive_avg_pool2d(crops.rgb, output.shape[-2:]) * 2 - 1
+            return _averaged(crops.rgb, output.shape[-2:]) * 2 - 1
         return crops.small_ab(output.shape[-2:]) / 110
 
 
 def measure_frequency(
-    photos: Sequence[Photo], recipe: Recipe, bins: Tensor, device: torch.device
+    photos: Sequence[Photo], recipe: Recipe, encode: SoftEncoder, count: int, device: torch.device
 ) -> Tensor:
-    """How often each ab bin occurs (K,), from the middles of some photographs; sums to 1."""
-    encode = SoftEncoder(bins)
-    counts = torch.zeros(len(bins), dtype=torch.float64)
+    """How often each of `count` bins occurs, from the middles of some photographs; sums to 1."""
+    counts = torch.zeros(count, dtype=torch.float64)
     chosen = photos[:: max(1, len(photos) // FREQUENCY_PHOTOS)][:FREQUENCY_PHOTOS]
     side = recipe.crop_px
     for photo in chosen:
         pixels = photo.load()
-        rgb = cut(pixels, center_crop(*pixels.shape[:2], recipe), side)
+        rgb = cut(pixels, center_crop(pixels, recipe), side)
         crops = LabCrops(Batch(rgb[None], None), device)
         index, weight = encode(crops.small_ab((side // BINS_STRIDE, side // BINS_STRIDE)))
         counts.index_add_(0, index.flatten().cpu(), weight.flatten().double().cpu())
     return (counts / counts.sum()).float()
+
+
+def _averaged(pictures: Tensor, size: Sequence[int]) -> Tensor:
+    if tuple(size) == tuple(pictures.shape[-2:]):
+        return pictures
+    return F.adaptive_avg_pool2d(pictures, (size[0], size[1]))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recolor_cli.color.spaces import SPACES
+from recolor_cli.color.bins import SoftEncoder
 from recolor_cli.data.tensors import LabCrops
 from recolor_cli.devices import Machine
 from recolor_cli.recipes import Recipe
@@ -16,10 +16,12 @@ from recolor_cli.training.adversary import Game
 from recolor_cli.training.distributed import Ranks, average_gradients, synchronize_norms
 from recolor_cli.training.material import Material
 from recolor_cli.training.networks import (
+    bins_of,
     build_discriminator,
     build_generator,
     freeze_generator,
     generator_groups,
+    space_of,
     start_generator,
 )
 from recolor_cli.training.objective import Objective, measure_frequency
@@ -149,11 +151,12 @@ def assemble(
     generator = build_generator(recipe)
     loaded = start_generator(recipe, generator) if state is None else {}
     freeze_generator(recipe, generator)
-    discriminator = build_discriminator(recipe, SPACES[generator.space])
+    discriminator = build_discriminator(recipe, space_of(generator))
     torch.manual_seed(seed + 1 + ranks.rank)
     for network in (generator, discriminator):
         if network is not None:
-            network.to(device=device, memory_format=torch.channels_last).train()
+            network.to(device).train()
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             synchronize_norms(network, ranks)
 
     groups = [
@@ -169,12 +172,13 @@ def assemble(
         d = Player(discriminator, build_optimizer(recipe, d_groups, lr), lr)
     halflife = recipe.ema_halflife_images
 
-    frequency = None
+    frequency = encode = None
     if recipe.objective == "bins":
+        encode, count = SoftEncoder(bins_of(generator)), len(bins_of(generator))
         if state is not None:
             frequency = state["frequency"]
         else:
-            frequency = measure_frequency(material.train, recipe, generator.bins.float(), device)
+            frequency = measure_frequency(material.train, recipe, encode, count, device)
     players = Players(
         recipe=recipe,
         machine=machine,
@@ -182,7 +186,7 @@ def assemble(
         g=g,
         d=d,
         average=MovingAverage(generator, halflife) if halflife else None,
-        objective=Objective(recipe, generator, frequency),
+        objective=Objective(recipe, generator, frequency, encode),
         game=Game(recipe, machine) if d is not None else None,
         scaler=torch.amp.GradScaler(device.type, enabled=machine.precision == "fp16"),
         loaded=loaded,

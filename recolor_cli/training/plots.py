@@ -34,13 +34,6 @@ def draw_curves(entries: Sequence[Mapping[str, Any]], path: Path) -> None:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError(
-            "curves.png needs matplotlib; pip install 'recolor-cli[train]'"
-        ) from None
     series: dict[str, tuple[list[float], list[float]]] = {}
     for entry in entries:
         for name, value in entry.items():
@@ -53,8 +46,7 @@ def draw_curves(entries: Sequence[Mapping[str, Any]], path: Path) -> None:
     if not panels:
         return
     rows = -(-len(panels) // 2)
-    figure = Figure(figsize=(11, 3.2 * rows), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    figure, canvas = _figure(11, 3.2 * rows)
     axes = figure.subplots(rows, 2, squeeze=False).ravel()
     for axis, (title, names) in zip(axes, panels, strict=False):
         for name in names:
@@ -64,9 +56,37 @@ def draw_curves(entries: Sequence[Mapping[str, Any]], path: Path) -> None:
         axis.legend()
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
+    _write_canvas(canvas, path)
+
+
+def draw_histograms(series: Mapping[str, np.ndarray[Any, Any]], path: Path) -> None:
+    """One histogram for each named series of numbers, side by side.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    figure, canvas = _figure(5.5 * len(series), 3.5)
+    for axis, (name, values) in zip(figure.subplots(1, len(series)), series.items(), strict=True):
+        axis.hist(values, bins=50)
+        axis.axvline(float(values.mean()), color="k", linestyle="--", label="mean")
+        axis.set(title=name, xlabel="colourfulness", ylabel="photographs")
+        axis.legend()
+    _write_canvas(canvas, path)
+
+
+def _figure(width: float, height: float) -> tuple[Any, Any]:
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("plots need matplotlib; pip install 'recolor-cli[train]'") from None
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, FigureCanvasAgg(figure)
+
+
+def _write_canvas(canvas: Any, path: Path) -> None:
     canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-    _write_png(path, pixels)
+    _write_png(path, np.asarray(canvas.buffer_rgba())[..., :3])
 
 
 @torch.no_grad()

@@ -1,9 +1,9 @@
 """The run folder: what is in it, and how it is written so that a killed run loses nothing.
 
-    recipe.json   the resolved recipe, its name, the seed, the data      split.json   who is where
-    log.jsonl     one JSON object a line                                 bins.json    colour frequency
-    last/         model.safetensors, config.json, state.pt               curves.png, samples/*.png
-    best/         model.safetensors, config.json                         events/      TensorBoard
+    recipe.json   the resolved recipe, its name, the seed, the data   split.json   who is where
+    log.jsonl     one JSON object a line                              bins.json    colour frequency
+    last/         model.safetensors, config.json, state.pt            curves.png, samples/*.png
+    best/         model.safetensors, config.json                      events/      TensorBoard
 
 `last/state.pt` alone decides where a resumed run goes on; it is replaced in one step.
 """
@@ -62,19 +62,6 @@ class RunFolder:
     def write(self, name: str, text: str) -> None:
         """Write one text file completely or not at all."""
         write_file(self.file(name), text.encode())
-
-    def read(self, name: str) -> str:
-        """Read one text file.
-
-        Raises:
-            UsageError: The folder holds no run.
-        """
-        try:
-            return self.file(name).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise UsageError(
-                f"'{self.path}' holds no '{name}'; --resume wants the folder of a run"
-            ) from None
 
     def write_settings(
         self,

@@ -1,0 +1,135 @@
+"""`recolor data stats|split`: how colourful photographs are, and a split by it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recolor_cli.cli.console import Console
+from recolor_cli.cli.options import JsonOpt, QuietOpt
+
+if TYPE_CHECKING:
+    from recolor_cli.data.colorfulness import Colorfulness
+    from recolor_cli.data.photos import LeftOut, Photo
+
+app = typer.Typer(no_args_is_help=True, help="Look at training data and split it.")
+
+DataArg = Annotated[
+    list[Path], typer.Argument(metavar="DIR...", help="Folder trees, tar shards, images.")
+]
+EDGES = (0, 5, 25, 50, 75, 95, 100)  # percentiles that are printed
+
+
+@app.command("stats")
+def stats(
+    data: DataArg,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="Where the plot goes.")
+    ] = Path("colorfulness.png"),
+    json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Print and plot how colourful photographs are.
+
+    Two measures: 0.3 mu + sigma on RGB in 0..1 (report 000), and Hasler and Suesstrunk's.
+    """
+    console = Console(json=json, quiet=quiet)
+    photos, left_out, measured = _measure(console, data)
+
+    import numpy as np
+
+    from recolor_cli.training.plots import draw_histograms
+
+    series = {
+        "report": np.array([measured[p.digest].report for p in photos]),
+        "hasler": np.array([measured[p.digest].hasler for p in photos]),
+    }
+    _say_left_out(console, left_out)
+    rows = []
+    for name, values in series.items():
+        percentiles = [round(float(v), 4) for v in np.percentile(values, EDGES)]
+        rows.append([name, round(float(values.mean()), 4), *percentiles])
+        names = [f"p{edge}" for edge in EDGES]
+        console.record(
+            {"measure": name, "mean": rows[-1][1], **dict(zip(names, percentiles, strict=True))}
+        )
+    console.table(["measure", "mean", *(f"p{edge}" for edge in EDGES)], rows)
+    draw_histograms(series, out)
+    console.record({"event": "summary", "photos": len(photos), "plot": str(out)})
+    console.message(f"{len(photos)} photographs; plot in {out}")
+
+
+@app.command("split")
+def split(
+    data: DataArg,
+    min_colorfulness: Annotated[
+        float,
+        typer.Option(
+            "--min-colorfulness",
+            min=0,
+            metavar="X",
+            help="Training photographs below this (report 000's measure; it chose 0.08) go to "
+            "validation and test in equal parts. 0 moves none.",
+        ),
+    ] = 0.0,
+    val_share: Annotated[float, typer.Option(min=0, max=0.9, help="Share to validate on.")] = 0.1,
+    test_share: Annotated[float, typer.Option(min=0, max=0.9, help="Share to test on.")] = 0.1,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="Where the split goes.")
+    ] = Path("split.json"),
+    json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Split photographs into train, val and test by content; `recolor train --split` takes it."""
+    console = Console(json=json, quiet=quiet)
+    photos, left_out, measured = _measure(console, data)
+
+    from recolor_cli.checkpoints.files import write_file
+    from recolor_cli.data.colorfulness import cut_dull
+    from recolor_cli.data.split import SETS, split_by_hash
+
+    before = split_by_hash(photos, left_out, val_share=val_share, test_share=test_share)
+    after = cut_dull(before, measured, min_colorfulness)
+    write_file(out, after.to_json().encode())
+    _say_left_out(console, left_out)
+    rows = []
+    for name in SETS:
+        count = after.counts()[name]
+        share = round(count / len(photos), 3)
+        row = {"set": name, "before": before.counts()[name], "after": count, "share": share}
+        console.record(row)
+        rows.append(list(row.values()))
+    console.table(["set", "before the cut", "after", "share"], rows)
+    console.record({"event": "summary", "photos": len(photos), "split": str(out)})
+    console.message(f"recolor train --data {data[0]} --split {out}")
+
+
+def _measure(
+    console: Console, data: list[Path]
+) -> tuple[list[Photo], list[LeftOut], dict[str, Colorfulness]]:
+    from recolor_cli.data.colorfulness import measure
+    from recolor_cli.data.photos import load_photos
+    from recolor_cli.data.sources import find_items
+    from recolor_cli.errors import DataError
+
+    items = find_items(data)
+    with console.progress(len(items), "files") as progress:
+        done = 0
+
+        def tell(now: int, total: int) -> None:  # noqa: ARG001
+            nonlocal done
+            progress.advance("", now - done)
+            done = now
+
+        photos, left_out = load_photos(items, keep=False, progress=tell)
+    if not photos:
+        raise DataError(f"none of {len(items)} files can be read; check '{data[0]}'")
+    return photos, left_out, measure(photos)
+
+
+def _say_left_out(console: Console, left_out: list[LeftOut]) -> None:
+    for one in left_out:
+        console.record({"event": "left_out", "file": one.item.name, "reason": one.reason})
+        console.message(f"left out ({one.reason}): {one.item.name}")
