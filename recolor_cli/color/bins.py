@@ -30,7 +30,8 @@ def ab_bins(step: int = 10) -> Tensor:
     axis = torch.linspace(0, 1, 52, device="cpu")  # every fifth of 256 values; real even on "meta"
     rgb = torch.cartesian_prod(axis, axis, axis).T.reshape(3, -1, 1)
     cells = torch.round(rgb_to_lab(rgb)[1:, :, 0].T / step).to(torch.int64)
-    return (torch.unique(cells, dim=0) * step).float()
+    occupied: Tensor = torch.unique(cells, dim=0)
+    return (occupied * step).float()
 
 
 class SoftEncoder:
@@ -52,7 +53,7 @@ class SoftEncoder:
         self._weight = (weight / weight.sum(1, keepdim=True)).reshape(side, side, -1)
 
     def __call__(self, ab: Tensor) -> tuple[Tensor, Tensor]:
-        """ab (B, 2, H, W) -> bin numbers and weights, each (B, H, W, NEIGHBOURS); weights sum to 1."""
+        """Ab (B, 2, H, W) -> bin numbers and weights, (B, H, W, NEIGHBOURS), which sum to 1."""
         cell = (ab.round() + AB_LIMIT).long().clamp_(0, 2 * AB_LIMIT)
         return self._index[cell[:, 0], cell[:, 1]], self._weight[cell[:, 0], cell[:, 1]]
 
@@ -62,7 +63,7 @@ def rebalancing_weights(frequency: Tensor, uniform: float) -> Tensor:
 
     Args:
         frequency: (K,) how often each bin occurs; any positive scale.
-        uniform: share of the uniform distribution mixed in: 0 weighs by 1 / frequency, 1 not at all.
+        uniform: share of the uniform distribution mixed in; 0 weighs by 1 / frequency, 1 evenly.
 
     Returns:
         Weights with mean 1 under `frequency`.

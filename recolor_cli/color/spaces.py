@@ -126,9 +126,9 @@ def predict(
     """
     parameter = next(network.parameters())
     output = network(space.encode(luminance.float()).to(parameter.dtype)).float()
-    if space.output != "bins":
+    if space.decode is not None:
         return Prediction(space.decode(output, luminance), None)
-    bins = network.bins
+    bins = network.get_buffer("bins")
     if seed is None:
         ab = annealed_mean(output, bins, temperature)
     else:

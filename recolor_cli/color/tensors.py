@@ -32,13 +32,11 @@ def linear_to_srgb(linear: Tensor) -> Tensor:
 
 
 def rgb_to_lab(rgb: Tensor) -> Tensor:
-    """sRGB (*, 3, H, W) in 0..1 -> Lab (*, 3, H, W): L 0..100, a and b about -110..110."""
+    """SRGB (*, 3, H, W) in 0..1 -> Lab (*, 3, H, W): L 0..100, a and b about -110..110."""
     _check_three_channels(rgb, "rgb")
     to_xyz = rgb.new_tensor(_RGB_TO_XYZ) / rgb.new_tensor(WHITE_D65)[:, None]
     xyz = torch.einsum("ij,...jhw->...ihw", to_xyz, srgb_to_linear(rgb))
-    f = torch.where(
-        xyz > _EPSILON, xyz.clamp_min(_EPSILON) ** (1 / 3), _KAPPA * xyz + 16.0 / 116.0
-    )
+    f = torch.where(xyz > _EPSILON, xyz.clamp_min(_EPSILON) ** (1 / 3), _KAPPA * xyz + 16.0 / 116.0)
     fx, fy, fz = f.unbind(-3)
     return torch.stack((116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)), dim=-3)
 

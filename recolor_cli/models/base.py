@@ -8,13 +8,14 @@ input size, which is as fine as chroma needs to be, and upsampled with the photo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recolor_cli.color.bins import ab_bins
-from recolor_cli.models.encoders import ENCODERS, frozen_blocks
+from recolor_cli.models.encoders import ENCODERS
 from recolor_cli.models.layers import ConvNormReLU, GlobalAttention, PixelShuffleUp
 
 
@@ -26,11 +27,13 @@ class UpStep(nn.Module):
         self.up = PixelShuffleUp(inputs, width)
         self.skip_norm = nn.BatchNorm2d(skip)
         self.mix = nn.Sequential(
-            ConvNormReLU(width + skip, width), *(ConvNormReLU(width, width) for _ in range(convs - 1))
+            ConvNormReLU(width + skip, width),
+            *(ConvNormReLU(width, width) for _ in range(convs - 1)),
         )
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        return self.mix(torch.cat((F.relu(self.up(x)), self.skip_norm(skip)), dim=1))
+        mixed: Tensor = self.mix(torch.cat((F.relu(self.up(x)), self.skip_norm(skip)), dim=1))
+        return mixed
 
 
 class Tail(nn.Module):
@@ -47,7 +50,8 @@ class Tail(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.down(x)
-        return x + self.mix(x)
+        mixed: Tensor = x + self.mix(x)
+        return mixed
 
 
 class BinsUNet(nn.Module):
@@ -88,20 +92,20 @@ class BinsUNet(nn.Module):
         self.stride = 2 ** (len(skips) + 1)
         if len(widths) != len(skips):
             raise ValueError(f"{encoder} needs {len(skips)} widths, got {len(widths)}")
-        bins = ab_bins(bin_step)
-        self.register_buffer("bins", bins)
+        self.bins: Tensor
+        self.register_buffer("bins", ab_bins(bin_step))
         self.bottleneck = nn.Sequential(
             nn.Conv2d(skips.pop(), widths[0], 1, bias=False), nn.BatchNorm2d(widths[0])
         )
         self.attention = nn.Sequential(*(GlobalAttention(widths[0]) for _ in range(attention)))
         steps = []
-        for before, width in zip(widths, widths[1:], strict=False):
+        for before, width in pairwise(widths):
             steps.append(UpStep(before, skips.pop(), width, convs))
         self.steps = nn.ModuleList(steps)
         self.mid_attention = nn.Sequential(
             *(GlobalAttention(widths[1]) for _ in range(mid_attention))
         )
-        self.head = nn.Conv2d(widths[-1], len(bins), 1)
+        self.head = nn.Conv2d(widths[-1], len(self.bins), 1)
 
     def forward(self, gray: Tensor) -> Tensor:
         maps = self.encoder(gray)
@@ -112,7 +116,8 @@ class BinsUNet(nn.Module):
             x = step(x, maps.pop())
             if index == 0:
                 x = self.mid_attention(x)
-        return self.head(x)
+        logits: Tensor = self.head(x)
+        return logits
 
     def load_encoder(self, tensors: Mapping[str, Tensor]) -> None:
         """Start from ImageNet weights; see the encoder's `load_imagenet` for the names."""
@@ -121,8 +126,9 @@ class BinsUNet(nn.Module):
     def freeze_encoder(self, to_stride: int) -> None:
         """Train all but the encoder blocks up to `to_stride` (0 trains everything)."""
         self.requires_grad_(True)
-        for block in frozen_blocks(self.encoder, to_stride):
-            block.requires_grad_(False)
+        for block, stride in self.encoder.staged_blocks():
+            if stride <= to_stride:
+                block.requires_grad_(False)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Trainable parameters by group, so that each can have its own learning rate."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -17,13 +16,39 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
+class Encoder(nn.Module):
+    """What every encoder offers beside `forward`: gray (B, 1, H, W) -> maps, finest first.
+
+    Attributes:
+        channels: widths of the returned maps at strides 2, 4, 8, 16 (, 32).
+    """
+
+    channels: tuple[int, ...]
+
+    def staged_blocks(self) -> list[tuple[nn.Module, int]]:
+        """The blocks in order, each with the stride of its output."""
+        raise NotImplementedError
+
+    def load_imagenet(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take published ImageNet weights."""
+        raise NotImplementedError
+
+    def _start(self) -> None:
+        for conv in self.modules():
+            if isinstance(conv, nn.Conv2d):
+                nn.init.kaiming_normal_(conv.weight)
+                if conv.bias is not None:
+                    nn.init.zeros_(conv.bias)
+
+
 class SamePadConv(nn.Conv2d):
     """Convolution with TensorFlow's SAME padding: at stride 2 only right and bottom are padded."""
 
     def forward(self, x: Tensor) -> Tensor:
         if self.stride[0] == 2:
-            return super().forward(F.pad(x, (0, 1, 0, 1)))
-        return super().forward(x)
+            x = F.pad(x, (0, 1, 0, 1))
+        y: Tensor = self._conv_forward(x, self.weight, self.bias)
+        return y
 
 
 def _same_pad_conv(inputs: int, outputs: int, kernel: int, stride: int, groups: int) -> SamePadConv:
@@ -32,7 +57,7 @@ def _same_pad_conv(inputs: int, outputs: int, kernel: int, stride: int, groups: 
 
 
 class InvertedResidual(nn.Module):
-    """MobileNetV2's block: 1x1 expand, 3x3 depthwise, 1x1 project (Sandler et al. 2018, table 1)."""
+    """MobileNetV2's block: expand, 3x3 depthwise, project (Sandler et al. 2018, table 1)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -46,11 +71,11 @@ class InvertedResidual(nn.Module):
         y = x
         for conv in self.convs[:-1]:
             y = F.relu6(conv(y))
-        y = self.convs[-1](y)
-        return x + y if self.residual else y
+        projected: Tensor = self.convs[-1](y)
+        return x + projected if self.residual else projected
 
 
-class MobileNetV2Encoder(nn.Module):
+class MobileNetV2Encoder(Encoder):
     """MobileNetV2 1.0 up to its last convolution.
 
     Attributes:
@@ -81,21 +106,22 @@ class MobileNetV2Encoder(nn.Module):
         blocks.append(nn.Conv2d(inputs, 1280, 1))
         strides.append(stride_now)
         self.blocks = nn.ModuleList(blocks)
-        self.block_strides = tuple(strides)  # stride of each block's output
-        for conv in self.modules():
-            if isinstance(conv, nn.Conv2d):
-                nn.init.kaiming_normal_(conv.weight)
-                nn.init.zeros_(conv.bias)
+        self._strides = tuple(strides)  # of each block's output
+        self._start()
 
     def forward(self, gray: Tensor) -> list[Tensor]:
         maps: dict[int, Tensor] = {}
         x = gray
-        for index, (block, stride) in enumerate(zip(self.blocks, self.block_strides, strict=True)):
+        for index, (block, stride) in enumerate(self.staged_blocks()):
             x = block(x)
             if index in (0, len(self.blocks) - 1):
                 x = F.relu6(x)
             maps[stride] = x  # the last block of each stride stays
         return list(maps.values())
+
+    def staged_blocks(self) -> list[tuple[nn.Module, int]]:
+        """The stem, the inverted residuals and the last convolution."""
+        return list(zip(self.blocks, self._strides, strict=True))
 
     def load_imagenet(self, tensors: Mapping[str, Tensor]) -> None:
         """Take folded three-channel weights named `f.N[.b.M].c.weight|bias` (RGB in -1..1)."""
@@ -108,7 +134,9 @@ class MobileNetV2Encoder(nn.Module):
             if parts[2] == "b":
                 here += f"convs.{parts[3]}."
             value = tensor.float()
-            state[here + parts[-1]] = value.sum(1, keepdim=True) if name == "f.0.c.weight" else value
+            state[here + parts[-1]] = (
+                value.sum(1, keepdim=True) if name == "f.0.c.weight" else value
+            )
         self.load_state_dict(state)
 
 
@@ -126,7 +154,7 @@ class BasicBlock(nn.Module):
         return F.relu(shortcut + self.conv2(F.relu(self.conv1(x))))
 
 
-class ResNet18Encoder(nn.Module):
+class ResNet18Encoder(Encoder):
     """ResNet18 up to layer3, or to layer4.
 
     Args:
@@ -145,10 +173,7 @@ class ResNet18Encoder(nn.Module):
             first = BasicBlock(self.channels[index], width, 1 if index == 0 else 2)
             stages.append(nn.Sequential(first, BasicBlock(width, width, 1)))
         self.layers = nn.ModuleList(stages)
-        for conv in self.modules():
-            if isinstance(conv, nn.Conv2d):
-                nn.init.kaiming_normal_(conv.weight)
-                nn.init.zeros_(conv.bias)
+        self._start()
 
     def forward(self, gray: Tensor) -> list[Tensor]:
         x = F.relu(self.conv1(gray))
@@ -159,16 +184,16 @@ class ResNet18Encoder(nn.Module):
             maps.append(x)
         return maps
 
-    @property
-    def blocks(self) -> nn.ModuleList:
-        return nn.ModuleList([self.conv1, *self.layers])
-
-    @property
-    def block_strides(self) -> tuple[int, ...]:
-        return tuple(2 ** (i + 1) for i in range(len(self.layers) + 1))
+    def staged_blocks(self) -> list[tuple[nn.Module, int]]:
+        """The stem (stride 2) and the stages (4, 8, 16, ...)."""
+        blocks = [self.conv1, *self.layers]
+        return [(block, 2 ** (index + 1)) for index, block in enumerate(blocks)]
 
     def load_imagenet(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take folded three-channel weights with torchvision's names (RGB 0..1, ImageNet mean/std)."""
+        """Take folded three-channel weights with torchvision's names.
+
+        They expect RGB 0..1, normalised by ImageNet's mean and standard deviation.
+        """
         state = {}
         for name, tensor in tensors.items():
             value = tensor.float()
@@ -183,23 +208,7 @@ class ResNet18Encoder(nn.Module):
         self.load_state_dict(state)
 
 
-ENCODERS: dict[str, type[nn.Module]] = {
+ENCODERS: dict[str, type[Encoder]] = {
     "mobilenetv2": MobileNetV2Encoder,
     "resnet18": ResNet18Encoder,
 }
-
-
-def frozen_blocks(encoder: nn.Module, to_stride: int) -> list[nn.Module]:
-    """The encoder's blocks whose output stride is at most `to_stride`."""
-    pairs = zip(encoder.blocks, encoder.block_strides, strict=True)
-    return [block for block, stride in pairs if stride <= to_stride]
-
-
-def count_parameters(module: nn.Module) -> int:
-    """Number of trainable and frozen parameters."""
-    return sum(p.numel() for p in module.parameters())
-
-
-def check_finite(module: nn.Module) -> list[str]:
-    """Names of parameters and buffers that hold NaN or infinity."""
-    return [n for n, t in module.state_dict().items() if not torch.isfinite(t.float()).all()]

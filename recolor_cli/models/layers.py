@@ -22,6 +22,14 @@ def icnr_(weight: Tensor, scale: int = 2, gain: float = 1.0) -> Tensor:
     return weight
 
 
+def zero_(conv: nn.Conv2d, *, weight: bool = True) -> None:
+    """Start a convolution at zero: its bias and, unless told otherwise, its weight."""
+    if weight:
+        nn.init.zeros_(conv.weight)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+
+
 class PixelShuffleUp(nn.Module):
     """1x1 convolution + PixelShuffle: (B, I, H, W) -> (B, O, 2H, 2W), ICNR-initialised."""
 
@@ -29,7 +37,7 @@ class PixelShuffleUp(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels * 4, 1)
         icnr_(self.conv.weight)
-        nn.init.zeros_(self.conv.bias)
+        zero_(self.conv, weight=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.pixel_shuffle(self.conv(x), 2)
@@ -39,12 +47,9 @@ class ConvNormReLU(nn.Sequential):
     """3x3 convolution, batch norm, ReLU; keeps H and W."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(
-            nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(out_channels),
-            nn.ReLU(inplace=True),
-        )
-        nn.init.kaiming_normal_(self[0].weight)
+        conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+        nn.init.kaiming_normal_(conv.weight)
+        super().__init__(conv, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
 
 
 class GlobalAttention(nn.Module):
@@ -66,12 +71,10 @@ class GlobalAttention(nn.Module):
         self.qkv = nn.Conv2d(channels, channels * 3, 1)
         self.project = nn.Conv2d(channels, channels, 1)
         self.norm_mlp = nn.GroupNorm(1, channels)
-        self.mlp = nn.Sequential(
-            nn.Conv2d(channels, channels * 2, 1), nn.GELU(), nn.Conv2d(channels * 2, channels, 1)
-        )
-        for last in (self.project, self.mlp[2]):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+        last = nn.Conv2d(channels * 2, channels, 1)
+        self.mlp = nn.Sequential(nn.Conv2d(channels, channels * 2, 1), nn.GELU(), last)
+        zero_(self.project)
+        zero_(last)
 
     def forward(self, x: Tensor) -> Tensor:
         B, C, H, W = x.shape
@@ -79,4 +82,5 @@ class GlobalAttention(nn.Module):
         query, key, value = qkv.transpose(-1, -2).unbind(1)  # (B, heads, HW, C / heads)
         mixed = F.scaled_dot_product_attention(query, key, value)
         x = x + self.project(mixed.transpose(-1, -2).reshape(B, C, H, W))
-        return x + self.mlp(self.norm_mlp(x))
+        mixed_twice: Tensor = x + self.mlp(self.norm_mlp(x))
+        return mixed_twice
