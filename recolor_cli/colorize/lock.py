@@ -6,6 +6,7 @@ file, so they end with the process, however it ends.
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import IO
@@ -82,6 +83,11 @@ def _take(file: IO[bytes], *, exclusive: bool) -> bool:
         fcntl.flock(file, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        # Some network disks know no locks. Every file is still written whole or not at all; two
+        # runs would only do the same work twice.
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+            raise
     return True
 
 

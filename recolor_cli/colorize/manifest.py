@@ -134,7 +134,10 @@ class Manifest:
         reason: str = "",
         more: Mapping[str, Any] | None = None,
     ) -> None:
-        """Add a line and remember it; `writing` lines have reached the disk on return.
+        """Add a line and remember it.
+
+        The line outlives this process from then on. It may not outlive a loss of power; outputs
+        say themselves where they come from, so no more than a second look at them is lost.
 
         Raises:
             OutputError: The disk is full, or the like.
@@ -148,12 +151,12 @@ class Manifest:
         record.update(more or {})
         line = _parse(record, self._lines.get(key))
         assert line is not None
-        self._append(record, sync=event == "writing")
+        self._append(record)
         self._lines[key] = line
 
     def note(self, record: Mapping[str, Any]) -> None:
         """Add a line that is for people: which settings a digest stands for."""
-        self._append(record, sync=False)
+        self._append(record)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -161,7 +164,7 @@ class Manifest:
             os.close(self._file)
             self._file = None
 
-    def _append(self, record: Mapping[str, Any], *, sync: bool) -> None:
+    def _append(self, record: Mapping[str, Any]) -> None:
         data = json.dumps(record).encode() + b"\n"
         assert self._file is not None, "open() comes first"
         try:
@@ -169,8 +172,6 @@ class Manifest:
                 # One write call: lines of two writers do not mix.
                 if os.write(self._file, data) != len(data):
                     raise OSError(28, "No space left on device")
-            if sync:
-                os.fsync(self._file)
         except OSError as error:
             raise output_error(self._path, error) from error
 

@@ -117,9 +117,11 @@ class Stages:
             size, notes = photo.size, [*photo.warnings, *notes_of(work.answers)]
             if target.format is not None and target.format != photo.format:
                 notes.append(f"the input is {photo.format}; written as {target.format}")
+            frames = self._colorizer.finish(work.prepared, work.answers)
+            # The grey pixels go: of a very large photograph they are a quarter of all there is.
+            photo, work.prepared = replace(photo, frames=frames), None
             data = encode_photo(
                 photo,
-                self._colorizer.finish(work.prepared, work.answers),
                 format=target.format or "keep",
                 quality=self._settings.quality,
                 provenance=self._colorizer.provenance(
@@ -130,7 +132,7 @@ class Stages:
                 warnings=notes,
             )
             sha256 = hashlib.sha256(data).hexdigest()
-            # Said before the file has its name: killed in between, the next run knows it as ours.
+            # Said before the file has its name: killed in between, the next run still knows it.
             self._log("writing", work, output=Stamp(len(data), 0, sha256))
             write_atomic(target.output, data)
             work.result = PhotoResult(
