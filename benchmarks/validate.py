@@ -17,7 +17,7 @@ import os
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,11 @@ CHANNEL_RANGE = 255  # of a and b: -128..127
 
 
 def score(
-    pairs: Iterable[Pair], features: FeatureNetworks, *, cache: Path | None = None
+    pairs: Iterable[Pair],
+    features: FeatureNetworks,
+    *,
+    cache: Path | None = None,
+    groups: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Score coloured against true pictures (H, W, 3), all of one size.
 
@@ -49,6 +53,7 @@ def score(
         pairs: (name, coloured, true); a name's part before "_" is its pool.
         features: the networks of FD-M and FD-R.
         cache: folder that keeps the features of the true pictures between runs.
+        groups: name -> pools that get a line together.
 
     Returns:
         {"all": figures, "pools": {pool: figures}}; small pools have no Frechet distances.
@@ -69,10 +74,13 @@ def score(
     columns = {name: np.array(values) for name, values in rows.items()}
     vectors = {name: np.concatenate(values) for name, values in drawn.items()}
     everything = np.arange(len(pools))
-    members = {pool: everything[np.array(pools) == pool] for pool in sorted(set(pools))}
+    wanted = {**(groups or {}), **{pool: [pool] for pool in sorted(set(pools))}}
+    members = {name: everything[np.isin(pools, chosen)] for name, chosen in wanted.items()}
     return {
         "all": _figures(columns, vectors, everything),
-        "pools": {pool: _figures(columns, vectors, index) for pool, index in members.items()},
+        "pools": {
+            name: _figures(columns, vectors, index) for name, index in members.items() if len(index)
+        },
     }
 
 
@@ -177,6 +185,13 @@ def main() -> None:
     parser.add_argument("--input-size", type=int, default=192, help="of the network, in pixels")
     parser.add_argument("--temperature", type=float, help="default: what the weights say")
     parser.add_argument("--saturation", type=float, default=1.0)
+    parser.add_argument(
+        "--group",
+        action="append",
+        default=[],
+        metavar="NAME=POOL,POOL",
+        help="pools to be reported together, such as people=coco,bnat,sysu",
+    )
     parser.add_argument("--limit", type=int)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--device", default="cpu")
@@ -191,6 +206,10 @@ def main() -> None:
             coloured_pairs(photos, colour, arguments.batch_size),
             FeatureNetworks(arguments.features, arguments.device),
             cache=arguments.cache,
+            groups={
+                name: pools.split(",")
+                for name, _, pools in (group.partition("=") for group in arguments.group)
+            },
         )
     except RecolorError as error:
         print(f"validate: {error}", file=sys.stderr)

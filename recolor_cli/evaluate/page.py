@@ -22,9 +22,11 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem
   color: #222; background: #fff }
 table { border-collapse: collapse } td, th { padding: .25rem .8rem; text-align: left;
   border-bottom: 1px solid #ddd; vertical-align: top } td.n { text-align: right;
-  font-variant-numeric: tabular-nums }
-.panel { display: flex; flex-wrap: wrap; gap: .6rem } figure { margin: 0; width: 13rem }
-figure img { width: 6.4rem; height: 6.4rem; object-fit: contain; background: #eee }
+  font-variant-numeric: tabular-nums; white-space: nowrap }
+td:first-child { white-space: nowrap }
+.panel { display: flex; flex-wrap: wrap; gap: .8rem } figure { margin: 0; width: 13.2rem }
+figure div { display: flex; gap: .2rem }
+figure img { width: 6.5rem; height: 6.5rem; object-fit: contain; background: #eee }
 figcaption { font-size: 12px; overflow-wrap: anywhere } small { color: #666 }
 .plots { display: flex; flex-wrap: wrap; gap: 1rem } svg { background: #f6f6f6 }
 """
@@ -86,8 +88,9 @@ def _histogram(name: str, values: Sequence[float]) -> str:
 
 def _panel(title: str, pictures: Sequence[tuple[str, Pixels, Pixels]]) -> str:
     figures = "".join(
-        f"<figure><img alt='coloured' src='{_data(coloured)}'> "
-        f"<img alt='true' src='{_data(true)}'><figcaption>{escape(caption)}</figcaption></figure>"
+        f"<figure><div><img alt='coloured' src='{_data(coloured)}'>"
+        f"<img alt='true' src='{_data(true)}'></div><figcaption>{escape(caption)}</figcaption>"
+        "</figure>"
         for caption, coloured, true in pictures
     )
     return (
