@@ -8,7 +8,7 @@ they amount to outside of training. Parameter names are otherwise those of the f
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -82,7 +82,8 @@ class _SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         flat = x.flatten(2)
         weight = torch.softmax(self.query(flat).transpose(1, 2) @ self.key(flat), dim=1)
-        return (self.gamma * (self.value(flat) @ weight) + flat).view_as(x)
+        mixed: Tensor = self.gamma * (self.value(flat) @ weight) + flat
+        return mixed.view_as(x)
 
 
 def _conv(
@@ -210,7 +211,7 @@ class DeOldify(nn.Module):
         mean, std = (x.new_tensor(values)[:, None, None] for values in (_MEAN, _STD))
         x = picture = (x - mean) / std
         skips = []
-        for index, layer in enumerate(self.layers[0]):  # type: ignore[arg-type]
+        for index, layer in enumerate(cast(nn.Sequential, self.layers[0])):
             x = layer(x)
             if index in (2, 4, 5, 6):
                 skips.append(x)

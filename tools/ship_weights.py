@@ -1,0 +1,93 @@
+"""Make a run's best weights the ones that ship: an fp16 file in the package and one entry.
+
+    python tools/ship_weights.py runs/base --name bins-unet.v1 --note "..." [--default]
+
+Older embedded files of the same network are removed with --replace, so that they do not pile up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from recolor_cli.checkpoints import load_weights, save_weights
+from recolor_cli.weights import find_weights
+
+ROOT = Path(__file__).parents[1]
+MANIFEST = ROOT / "weights.json"
+PRETRAINED = ROOT / "recolor_cli" / "pretrained"
+LIMIT_BYTES = 32_000_000  # what a package may carry
+
+
+def main() -> None:
+    """Write the file and its entry."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", help="run folder or weights file")
+    parser.add_argument("--name", required=True, help="network.tag")
+    parser.add_argument("--temperature", type=float, help="of the decoding; measured on validation")
+    parser.add_argument("--input-size", type=int, help="long side the network sees by default")
+    parser.add_argument("--trained-on", default="", help="the photographs, in words")
+    parser.add_argument("--metrics", type=Path, help="what benchmarks/validate.py --json wrote")
+    parser.add_argument("--note", default="", help="what a user should know")
+    parser.add_argument("--default", action="store_true", help="make it the default")
+    parser.add_argument(
+        "--replace", metavar="NAME", help="embedded entry that it takes the place of"
+    )
+    options = parser.parse_args()
+
+    model = load_weights(find_weights(options.run).path)
+    color = dict(model.card.color)
+    if options.temperature:
+        color["temperature"] = options.temperature
+    metrics = dict(model.card.metrics)
+    if options.metrics:
+        figures = json.loads(options.metrics.read_text())["all"]
+        metrics = {key: round(float(value), 4) for key, value in figures.items()}
+    card = replace(
+        model.card,
+        color=color,
+        input_size=options.input_size or model.card.input_size,
+        trained_on=options.trained_on or model.card.trained_on,
+        metrics=metrics,
+        license="MIT",
+    )
+
+    path = PRETRAINED / f"{options.name}.safetensors"
+    sha256 = save_weights(path, model.network, card, half=True)
+    if path.stat().st_size > LIMIT_BYTES:
+        path.unlink()
+        raise SystemExit(f"{options.name} is over {LIMIT_BYTES} bytes; it cannot be embedded")
+
+    manifest = json.loads(MANIFEST.read_text())
+    if options.replace and options.replace != options.name:
+        old = manifest["weights"].pop(options.replace)
+        (PRETRAINED / old["file"]).unlink()
+    entry = {
+        "source": "package",
+        "file": path.name,
+        "sha256": sha256,
+        "bytes": path.stat().st_size,
+        "network": card.network,
+        "arguments": dict(card.arguments),
+        "color": color,
+        "input_size": card.input_size,
+        "parameters": sum(p.numel() for p in model.network.parameters()),
+        "license": card.license,
+        "trained_on": card.trained_on,
+        "recipe": card.recipe or "base",
+        "metrics": metrics,
+        "note": options.note,
+    }
+    manifest["weights"] = {options.name: entry} | {
+        name: other for name, other in manifest["weights"].items() if name != options.name
+    }
+    if options.default:
+        manifest["default"] = options.name
+    MANIFEST.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+    print(f"{options.name}: {path.stat().st_size} bytes, sha256 {sha256}")
+
+
+if __name__ == "__main__":
+    main()
