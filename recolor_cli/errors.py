@@ -1,7 +1,7 @@
 """Every failure that recolor foresees, with the exit status it ends in.
 
-    RecolorError            1   a foreseen failure; the text is one line: what went wrong; what to type next
-    ├── PhotoError          1   one photograph cannot be read or coloured; the rest of the folder goes on
+    RecolorError            1   a foreseen failure, told in one line
+    ├── PhotoError          1   one photograph cannot be coloured; the rest of the folder goes on
     ├── DataError           1   a training or evaluation folder is not usable
     ├── UsageError          2   options, settings or inputs contradict each other
     │   ├── RecipeError     2   a recipe, or a field of one, is wrong

@@ -32,9 +32,7 @@ def main() -> None:
     parser.add_argument("--metrics", type=Path, help="what benchmarks/validate.py --json wrote")
     parser.add_argument("--note", default="", help="what a user should know")
     parser.add_argument("--default", action="store_true", help="make it the default")
-    parser.add_argument(
-        "--replace", metavar="NAME", help="embedded entry that it takes the place of"
-    )
+    parser.add_argument("--replace", metavar="NAME", help="embedded entry that goes")
     options = parser.parse_args()
 
     model = load_weights(find_weights(options.run).path)
