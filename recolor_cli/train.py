@@ -167,15 +167,14 @@ def train(
             factor = lr_factor(recipe, seen, total)
 
             # The generator paints once for both; with several micro-batches, again for its step.
-            outputs = [players.paint(micro[0])] if len(micro) == 1 else []
+            painted = [players.paint(micro[0])] if len(micro) == 1 else []
 
             # Discriminator: `critic_steps` steps on what the generator paints now.
             if opponent is not None and game is not None:
                 pairs = []
                 with torch.no_grad():
-                    for index, crops in enumerate(micro):
-                        output = outputs[index].detach() if outputs else players.paint(crops)
-                        fake = objective.fake(output, crops)
+                    for output, crops in painted or map(players.paint, micro):
+                        fake = objective.fake(output.detach(), crops)
                         pairs.append((objective.real(crops, fake.shape[-2:]), fake))
                 for _ in range(recipe.critic_steps):
                     for real, fake in pairs:
@@ -184,10 +183,9 @@ def train(
                     game.after_d_step(opponent.network)
 
             # Generator: one step, and its moving average after it.
-            for index, crops in enumerate(micro):
-                output = outputs[index] if outputs else players.paint(crops)
+            for output, crops in painted or map(players.paint, micro):
                 sums.add(g_step(output, crops, objective, opponent, game, players.backward))
-            del output, outputs
+            del output, painted
             players.move(g, factor)
             seen += recipe.batch
             if players.average:
@@ -234,9 +232,9 @@ def stop_on_signal() -> Iterator[threading.Event]:
 
     def handle(number: int, frame: object) -> None:  # noqa: ARG001
         stop.set()
-        signal.signal(number, before[number])
+        signal.signal(number, before[number])  # the second one acts as ever
 
-    for wanted in (signal.SIGINT, signal.SIGTERM):
+    for wanted in (int(signal.SIGINT), int(signal.SIGTERM)):
         before[wanted] = signal.signal(wanted, handle)
     try:
         yield stop

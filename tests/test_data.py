@@ -318,6 +318,18 @@ def test_an_aged_grey_is_the_input_and_the_colours_stay_true() -> None:
     assert float(crops.small_ab((4, 4)).abs().mean()) > 20
 
 
+def test_the_middle_of_crops_is_the_middle_of_every_view() -> None:
+    rng = np.random.default_rng(2)
+    rgb = rng.integers(0, 256, (2, 12, 12, 3), np.uint8)
+    gray = rng.integers(0, 256, (2, 12, 12), np.uint8)
+    whole = LabCrops(Batch(rgb, gray), torch.device("cpu"))
+    assert whole.lab.shape[-1] == 12  # kept from before must not be handed on
+    inner = whole.middle(3)
+    torch.testing.assert_close(inner.lab, whole.lab[..., 3:9, 3:9])
+    assert torch.equal(inner.luminance, whole.luminance[..., 3:9, 3:9])
+    assert torch.equal(inner.small_ab((6, 6)), inner.lab[:, 1:])
+
+
 # --- the commands ---
 
 

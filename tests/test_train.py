@@ -263,6 +263,23 @@ def test_the_adversary_joins_at_its_epoch(photos: Path, tmp_path: Path) -> None:
             assert ("d" in entry) == (entry["images"] - 4 >= round(1.2 * train_images))
 
 
+def test_a_network_of_unpadded_convolutions_learns_the_middle(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recolor_cli.training.objective import Objective
+
+    sizes = []
+    losses = Objective.losses
+
+    def note(self: Objective, output: torch.Tensor, crops: Any) -> dict[str, torch.Tensor]:
+        sizes.append((output.shape[-1], crops.rgb.shape[-1]))
+        return losses(self, output, crops)
+
+    monkeypatch.setattr(Objective, "losses", note)
+    train(small("simple-adam", tmp_path, total_images="4"), [photos], tmp_path / "run")
+    assert sizes == [(32 - 2 * 12, 32 - 2 * 12)]
+
+
 def test_a_clipped_critic_stays_in_its_bounds(photos: Path, tmp_path: Path) -> None:
     run = train(small("wgan-clip", tmp_path), [photos], tmp_path / "run")
     state = state_of(run)["discriminator"]

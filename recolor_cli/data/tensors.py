@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -34,6 +35,17 @@ class LabCrops:
 
     def __len__(self) -> int:
         return len(self._rgb)
+
+    def middle(self, margin: int) -> LabCrops:
+        """The same crops without `margin` pixels on each side."""
+        inner = copy.copy(self)
+        height, width = self._rgb.shape[1:3]
+        rows, columns = slice(margin, height - margin), slice(margin, width - margin)
+        inner._rgb = self._rgb[:, rows, columns]
+        inner._gray = None if self._gray is None else self._gray[:, rows, columns]
+        inner._lab = inner._luminance = None
+        inner._small_ab = {}
+        return inner
 
     @property
     def rgb(self) -> Tensor:

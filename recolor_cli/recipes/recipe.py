@@ -59,7 +59,7 @@ class Recipe:
     min_chroma: float = _field(
         2.0, low=0, high=100
     )  # greyer pictures (mean ab radius) are left out
-    cache: str = _field("ram", of="ram device none")  # where decoded pictures are kept
+    cache: str = _field("ram", of="ram none")  # where decoded pictures are kept
     workers: int = _field(1, low=0, high=256)  # threads that cut crops; 0 = in the loop
 
     # The grey input as history would have made it: probability of each defect.

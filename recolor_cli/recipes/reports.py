@@ -77,7 +77,6 @@ _BORELLA = {
         d_loss_scale=1.0,
         critic_steps=5,
         optimizer="rmsprop",
-        lr=5e-5,  # Arjovsky et al. 2017, algorithm 1; the report gives none for RMSprop
         epochs=10,
     ),
 }

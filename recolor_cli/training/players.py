@@ -75,12 +75,17 @@ class Players:
         """What is validated and saved: the average, or the generator itself."""
         return self.average.network if self.average else self.g.network
 
-    def paint(self, crops: LabCrops) -> Tensor:
-        """What the generator makes of the crops' grey, in float32."""
+    def paint(self, crops: LabCrops) -> tuple[Tensor, LabCrops]:
+        """What the generator makes of the crops' grey, in float32, and the crops that it covers.
+
+        A network of unpadded convolutions (report 000) returns the middle of the picture in
+        training; it says by how much smaller in its attribute `margin`.
+        """
         gray = self.objective.space.encode(crops.luminance)
         with autocast(self.machine):
             output: Tensor = self.g.network(gray)
-        return output.float()
+        margin = getattr(self.g.network, "margin", 0)
+        return output.float(), crops.middle(margin) if margin else crops
 
     def backward(self, loss: Tensor) -> None:
         """Add one micro-batch's share of the gradients."""
