@@ -22,7 +22,7 @@ from recolor_cli.colorize.pipeline import Pipeline
 from recolor_cli.colorize.plan import Plan, Target, check_writable, make_plan
 from recolor_cli.colorize.results import PhotoResult, Summary
 from recolor_cli.colorize.settings import Settings, deciding
-from recolor_cli.colorize.stages import DONE_BEFORE, Stages, Work, cost, provenance_of, skipped
+from recolor_cli.colorize.stages import DONE_BEFORE, KEPT, Stages, Work, cost, provenance_of, skipped
 from recolor_cli.devices import choose_machine, cores
 from recolor_cli.images.atomic import output_error, remove_stale
 from recolor_cli.weights import find_weights, read_manifest
@@ -181,6 +181,7 @@ class Run:
             {
                 "event": "run",
                 "settings": self._digest,
+                "model": _again(self.settings.model),
                 "weights_sha256": sha256,
                 **deciding(self.settings),
             }
@@ -197,7 +198,8 @@ class Run:
                 and line.output
                 and line.output.looks_like(target.output)
             ):
-                return skipped(target, DONE_BEFORE)
+                same = line.settings == self._digest
+                return skipped(target, DONE_BEFORE if same else KEPT)
             if line.event == "skipped" and not self.settings.force:
                 return skipped(target, line.reason)
         if not os.path.lexists(target.output):
@@ -207,6 +209,11 @@ class Run:
             reason = "the output exists and is not ours; --overwrite replaces it"
             return PhotoResult("failed", target.source, target.output, reason)
         return None
+
+
+def _again(model: str) -> str:
+    """The weights' name so that it means the same in another folder."""
+    return os.path.abspath(model) if os.path.exists(model) else model
 
 
 def colorize_files(

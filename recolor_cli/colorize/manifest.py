@@ -3,6 +3,9 @@
 OUT/.recolor/manifest.jsonl (manifest-I-of-N.jsonl for a shard) gets one line before a photograph's
 output takes its name and one after. A line that was cut short by a kill is passed over; the line
 before it still says whose the file is. Nothing is ever rewritten, only appended.
+
+What a person has looked at and chosen to keep is noted too: it stays as it is when later runs have
+other settings.
 """
 
 from __future__ import annotations
@@ -12,8 +15,8 @@ import json
 import os
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +24,7 @@ from recolor_cli.images.atomic import output_error
 
 FOLDER = ".recolor"
 Event = Literal["writing", "done", "skipped", "failed"]
+FACTS = ("confidence", "notes", "width", "height", "seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ class Line:
         reason: Why it was skipped or failed.
         ours: Whether a file was completed under this name at any time.
         at: Time of the line in nanoseconds.
+        kept: Whether a person chose this very output; other settings then do not replace it.
+        facts: What else was noted: confidence, notes, width, height, seconds.
     """
 
     event: Event
@@ -72,10 +78,15 @@ class Line:
     reason: str
     ours: bool
     at: int
+    kept: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def is_current(self, settings: str) -> bool:
-        """Whether the output, if it is still as described, is what `settings` would give."""
-        return self.event in ("done", "writing") and self.settings == settings
+        """Whether the output, if it is still as described, is not to be made again.
+
+        That is when it is what `settings` would give, or was chosen by a person.
+        """
+        return self.event in ("done", "writing") and (self.kept or self.settings == settings)
 
 
 class Manifest:
@@ -84,6 +95,9 @@ class Manifest:
     Args:
         out: The output folder; need not exist to be read.
         shard: (I, N); lines of all shards are read, those of this one are written.
+
+    Attributes:
+        runs: What each digest of settings stands for, with the weights' name as it was asked for.
     """
 
     def __init__(self, out: Path, shard: tuple[int, int] = (1, 1)) -> None:
@@ -93,7 +107,12 @@ class Manifest:
         self._path = self.folder / name
         self._file: int | None = None
         self._writing = threading.Lock()
-        self._lines = _read_all(self.folder)
+        self.runs: dict[str, Mapping[str, Any]] = {}
+        self._lines = _read_all(self.folder, self.runs)
+
+    def __iter__(self) -> Iterator[tuple[str, Line]]:
+        """Every output that is known, with the latest that is known about it."""
+        return iter(self._lines.items())
 
     def get(self, key: str) -> Line | None:
         """What is known about the output at `key`."""
@@ -154,6 +173,18 @@ class Manifest:
         self._append(record)
         self._lines[key] = line
 
+    def keep(self, key: str, kept: bool = True) -> None:
+        """Note that a person chose the output at `key` as it is, or no longer does.
+
+        Raises:
+            OutputError: The disk is full, or the like.
+        """
+        record = {"event": "kept", "output": key, "at": time.time_ns(), "kept": kept}
+        line = _parse(record, self._lines[key])
+        assert line is not None
+        self._append(record)
+        self._lines[key] = line
+
     def note(self, record: Mapping[str, Any]) -> None:
         """Add a line that is for people: which settings a digest stands for."""
         self._append(record)
@@ -191,15 +222,19 @@ def digest(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _read_all(folder: Path) -> dict[str, Line]:
-    """The latest line for each output over all shards' files."""
+def _read_all(folder: Path, runs: dict[str, Mapping[str, Any]]) -> dict[str, Line]:
+    """The latest line for each output over all shards' files; `runs` receives their settings."""
     lines: dict[str, Line] = {}
     for path in sorted(folder.glob("manifest*.jsonl")):
         try:
             with path.open("rb") as file:
                 for raw in file:
                     record = _load(raw)
-                    if record is not None:
+                    if record is None:
+                        continue
+                    if record.get("event") == "run":
+                        runs[str(record.get("settings"))] = record
+                    elif isinstance(record.get("output"), str):
                         _remember(lines, record)
         except OSError as error:
             raise output_error(path, error) from error
@@ -207,6 +242,8 @@ def _read_all(folder: Path) -> dict[str, Line]:
 
 
 def _remember(lines: dict[str, Line], record: Mapping[str, Any]) -> None:
+    if not isinstance(record.get("at"), int):
+        return
     key = record["output"]
     before = lines.get(key)
     line = _parse(record, before)
@@ -218,18 +255,20 @@ def _remember(lines: dict[str, Line], record: Mapping[str, Any]) -> None:
 
 
 def _load(raw: bytes) -> dict[str, Any] | None:
-    """One line as a record; None if a kill cut it short, or it says nothing about an output."""
+    """One line as a record; None if a kill cut it short, or it is nothing of ours."""
     try:
         record = json.loads(raw)
     except ValueError:
         return None
-    if not isinstance(record, dict) or not isinstance(record.get("output"), str):
+    if not isinstance(record, dict):
         return None
-    return record if isinstance(record.get("at"), int) else None
+    return record if isinstance(record.get("at"), int) or record.get("event") == "run" else None
 
 
 def _parse(record: Mapping[str, Any], before: Line | None) -> Line | None:
     event = record.get("event")
+    if event == "kept" and before is not None:
+        return replace(before, kept=record.get("kept") is True, at=record["at"])
     if event not in ("writing", "done", "skipped", "failed"):
         return None
     try:
@@ -243,4 +282,12 @@ def _parse(record: Mapping[str, Any], before: Line | None) -> Line | None:
         return replace(before, at=record["at"])  # the attempt left the earlier result as it was
     ours = event == "done" or (before is not None and before.ours)
     settings, path, reason = (str(record.get(name, "")) for name in ("settings", "input", "reason"))
-    return Line(event, settings, path, before_input, output, reason, ours, record["at"])
+    same = before is not None and before.output is not None and output is not None
+    same = same and before.output.sha256 == output.sha256  # type: ignore[union-attr]
+    kept = same and before is not None and before.kept
+    facts = {name: record[name] for name in FACTS if name in record}
+    if same and before is not None and not facts:
+        facts = dict(before.facts)
+    return Line(
+        event, settings, path, before_input, output, reason, ours, record["at"], kept, facts
+    )

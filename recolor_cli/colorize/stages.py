@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image
 
 from recolor_cli.colorize.colorizer import Colorizer, Prepared
-from recolor_cli.colorize.manifest import Event, Manifest, Stamp, hash_file
+from recolor_cli.colorize.manifest import FACTS, Event, Manifest, Stamp, hash_file
 from recolor_cli.colorize.network import Answer
 from recolor_cli.colorize.plan import Target
 from recolor_cli.colorize.results import PhotoResult
@@ -30,6 +30,7 @@ from recolor_cli.images.write import encode_photo
 # With these the next photograph would fail as well.
 FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
 DONE_BEFORE = "done before"
+KEPT = "kept in a review; --overwrite makes it again"
 ALONE = sys.maxsize
 
 
@@ -79,7 +80,9 @@ class Stages:
             data, work.data = work.data or _read(work), b""
             assert work.stamp is not None
             if not settings.overwrite and self._is_there_already(work, work.stamp.sha256):
-                work.result = skipped(target, DONE_BEFORE)
+                line = self._manifest.get(target.key) if self._manifest else None
+                same = line is None or line.settings == self._digest
+                work.result = skipped(target, DONE_BEFORE if same else KEPT)
                 return
             self._refuse_another_input(work)
             photo = read_photo(data, max_pixels=settings.max_pixels)
@@ -110,6 +113,7 @@ class Stages:
 
     def encode(self, work: Work) -> None:
         """Bring the colours onto the photograph and write it."""
+        begun = time.perf_counter()
         with _Attempt(work, self):
             assert work.prepared is not None
             target, photo = work.target, work.prepared.photo
@@ -142,6 +146,7 @@ class Stages:
                 size=size,
                 confidence=mean_confidence(work.answers),
                 notes=tuple(notes),
+                seconds=work.seconds + time.perf_counter() - begun,
             )
             self._log("done", work, output=_stamp_of_file(target.output, sha256))
         work.prepared = None  # results may wait for a slow reader; pixels need not
@@ -167,7 +172,10 @@ class Stages:
             if provenance_of(target.output) != wanted:
                 return False
         sha256 = hash_file(target.output)
-        self._log("done", work, output=_stamp_of_file(target.output, sha256))
+        made_with = line.settings if line is not None and line.kept else self._digest
+        self._log(
+            "done", work, output=_stamp_of_file(target.output, sha256), settings=made_with
+        )
         return True
 
     def _refuse_another_input(self, work: Work) -> None:
@@ -182,18 +190,24 @@ class Stages:
             )
 
     def _log(
-        self, event: Event, work: Work, *, output: Stamp | None = None, reason: str = ""
+        self,
+        event: Event,
+        work: Work,
+        *,
+        output: Stamp | None = None,
+        reason: str = "",
+        settings: str | None = None,
     ) -> None:
         if self._manifest is None:
             return
         more: dict[str, object] = {}
         if work.result is not None and work.result.status == "done":
             line = work.result.to_json()
-            more = {name: line[name] for name in ("confidence", "notes")}
+            more = {name: line[name] for name in FACTS}
         self._manifest.append(
             event,
             work.target.key,
-            settings=self._digest,
+            settings=settings or self._digest,
             source=work.target.source,
             input=work.stamp,
             output=output,
