@@ -93,5 +93,10 @@ class MovingAverage:
         pairs = list(zip(self.network.parameters(), network.parameters(), strict=True))
         moving = [(mine, theirs) for mine, theirs in pairs if theirs.requires_grad]
         torch._foreach_lerp_([m for m, _ in moving], [t.detach() for _, t in moving], 1 - keep)
+        # Norms' running statistics belong to the weights that they were measured with: averaged
+        # alike. (Copied, they made the average worse than grey in the middle of a run.)
         for mine, theirs in zip(self.network.buffers(), network.buffers(), strict=True):
-            mine.copy_(theirs)
+            if mine.is_floating_point():
+                mine.lerp_(theirs, 1 - keep)
+            else:
+                mine.copy_(theirs)
