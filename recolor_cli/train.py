@@ -29,6 +29,7 @@ from recolor_cli.training.distributed import (
 )
 from recolor_cli.training.keeper import Keeper, Silent, Sums, Upkeep, Watcher, due
 from recolor_cli.training.material import load_material
+from recolor_cli.training.memory import explain_lack_of_memory
 from recolor_cli.training.objective import Objective
 from recolor_cli.training.optimization import lr_factor
 from recolor_cli.training.players import Player, assemble
@@ -160,7 +161,8 @@ def train(
 
     # Train.
     sums, logged = Sums(), seen
-    with stop_on_signal() as stop, closing(batches):
+    frugal = explain_lack_of_memory(recipe, machine.device)
+    with frugal, stop_on_signal() as stop, closing(batches):
         while seen < total:
             micro = [LabCrops(next(batches), machine.device) for _ in range(recipe.accumulate)]
             opponent = d if seen >= gan_from else None

@@ -17,7 +17,7 @@ import torch
 from train_fixtures import StopAfter, small, write_photos
 
 from recolor_cli.checkpoints import load_weights
-from recolor_cli.errors import DataError, RecipeError, UsageError, WeightsError
+from recolor_cli.errors import DataError, RecipeError, RecolorError, UsageError, WeightsError
 from recolor_cli.train import train
 from recolor_cli.training.keeper import DivergedError, Silent
 
@@ -313,6 +313,27 @@ def test_a_frozen_encoder_needs_weights_and_says_which(photos: Path, tmp_path: P
     recipe = small("advanced", tmp_path, encoder_weights=str(tmp_path / "absent.pth"))
     with pytest.raises(WeightsError, match=r"absent\.pth"):
         train(recipe, [photos], tmp_path / "run")
+
+
+def test_too_many_photographs_for_the_memory_are_refused(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recolor_cli.training.memory.free_bytes", lambda: 1000.0)
+    recipe = small("tiny", tmp_path, total_images="4")
+    with pytest.raises(DataError, match=r"20 decoded photographs need .* use --set cache=none"):
+        train(recipe, [photos], tmp_path / "run")
+    train(replace(recipe, cache="none"), [photos], tmp_path / "other")
+
+
+def test_a_step_that_does_not_fit_says_what_to_change(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("recolor_cli.train.g_step", refuse)
+    with pytest.raises(RecolorError, match="batch '4' at 32 px; use --set accumulate=2"):
+        train(small("tiny", tmp_path), [photos], tmp_path / "run")
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(photos: Path, tmp_path: Path) -> None:

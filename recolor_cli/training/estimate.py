@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from recolor_cli.data.split import read_split
 from recolor_cli.devices import choose_machine
 from recolor_cli.recipes import Recipe
-from recolor_cli.training.material import Material, load_material
+from recolor_cli.training.material import load_material
+from recolor_cli.training.memory import cache_bytes
 from recolor_cli.training.networks import (
     build_discriminator,
     build_generator,
@@ -48,6 +49,7 @@ def estimate(
     machine = choose_machine(device, recipe.precision)
     material = load_material(recipe, data, val, stored=read_split(split), keep=False)
     total = recipe.images(len(material.train))
+    photos = len(material.train) + len(material.val)
     lines = [f"{name} = {value}" for name, value in asdict(recipe).items()]
     counts = ", ".join(f"{count} {name}" for name, count in material.split.counts().items())
     generator, discriminator = count_parameters(recipe)
@@ -61,7 +63,7 @@ def estimate(
         f"{total / len(material.train):.1f} epochs",
         f"parameters: {generator:,} generator, {discriminator:,} discriminator",
         f"memory: about {(network_bytes + activation_bytes) / MIB:,.0f} MiB for networks, "
-        f"optimisers and activations, {_cache_bytes(recipe, material) / MIB:,.0f} MiB for pictures",
+        f"optimisers and activations, {cache_bytes(recipe, photos) / MIB:,.0f} MiB for pictures",
     ]
 
 
@@ -102,14 +104,6 @@ def _activations(network: nn.Module, x: Tensor) -> tuple[Tensor, int]:
     for hook in hooks:
         hook.remove()
     return output, kept
-
-
-def _cache_bytes(recipe: Recipe, material: Material) -> float:
-    """Of decoded pictures in memory; a quarter more than squares, as photographs go."""
-    if recipe.cache == "none":
-        return 0.0
-    side = max(recipe.crop_px * recipe.scale_max, recipe.val_px)
-    return 3 * 1.25 * side * side * (len(material.train) + len(material.val))
 
 
 def _size(network: nn.Module) -> int:

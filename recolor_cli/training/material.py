@@ -12,6 +12,7 @@ from recolor_cli.data.sources import find_items
 from recolor_cli.data.split import SETS, Split, split_by_hash, split_given
 from recolor_cli.errors import DataError
 from recolor_cli.recipes import Recipe
+from recolor_cli.training.memory import check_cache_fits
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,11 @@ def load_material(
     need = max(recipe.crop_px * recipe.scale_max, recipe.val_px)
 
     def load(sources: Sequence[str | Path]) -> tuple[list[Photo], list[LeftOut]]:
+        items = find_items(sources)
+        if keep:
+            check_cache_fits(recipe, len(items))
         return load_photos(
-            find_items(sources),
+            items,
             keep=keep and recipe.cache != "none",
             max_side=math.ceil(need),
             min_side=recipe.min_side_px,

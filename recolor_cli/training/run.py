@@ -46,16 +46,19 @@ class RunFolder:
         """Claim a folder for a new run.
 
         Raises:
-            UsageError: It holds a run already.
+            UsageError: It holds a run that can be resumed.
             OutputError: It cannot be made.
         """
-        if self.file("recipe.json").exists():
+        if (self.file("last") / STATE).exists():
             raise UsageError(
                 f"'{self.path}' holds a run already; go on with --resume {self.path}, "
                 "or choose another --out"
             )
         try:
             self.file("samples").mkdir(parents=True, exist_ok=True)
+            self.file("log.jsonl").unlink(
+                missing_ok=True
+            )  # of a run that never got to a checkpoint
         except OSError as error:
             raise OutputError(f"cannot write '{self.path}': {error.strerror}") from None
 
