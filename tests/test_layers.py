@@ -14,7 +14,8 @@ ORDER = [
     "models",                                     # networks
     "recipes", "backbones", "losses", "data", "metrics",  # parts; backbones: ImageNet weights
     "checkpoints", "weights",                     # storage
-    "colorize", "evaluate", "training", "train",  # verbs; training: what train.py's loop is made of
+    "colorize", "gallery",                        # the main verb; looking at what it made
+    "evaluate", "training", "train",              # verbs; training: what train.py's loop is made of
     "cli",                                        # command line
 ]  # fmt: skip
 ROOT_FILES = {"__init__.py", "__main__.py"}  # re-exports; the door of `python -m recolor_cli`

@@ -33,6 +33,8 @@ PHOTOS, NETWORKS, MATERIAL = "Photographs", "Networks", "Weights, data, recipes"
 
 COMMANDS: dict[str, Entry] = {
     "colorize": Entry("recolor_cli.cli.colorize", "colorize", PHOTOS),
+    "gallery": Entry("recolor_cli.cli.gallery", "gallery", PHOTOS),
+    "compare": Entry("recolor_cli.cli.compare", "compare", PHOTOS),
     "train": Entry("recolor_cli.cli.train", "train", NETWORKS),
     "eval": Entry("recolor_cli.cli.eval", "evaluate", NETWORKS),
     "models": Entry("recolor_cli.cli.models", "app", MATERIAL),

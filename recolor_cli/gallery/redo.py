@@ -1,0 +1,182 @@
+"""Redo: what a person marked in a review is kept, or made again with the settings chosen.
+
+A photograph is made again as it was made before, except for what the command line says, except for
+what its mark says. What is marked keep, and what was made again, then stays as it is in later runs
+with other settings; the manifest notes that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from recolor_cli.colorize.colorizer import Colorizer
+from recolor_cli.colorize.files import Run
+from recolor_cli.colorize.lock import FolderLock
+from recolor_cli.colorize.manifest import Line, Manifest, hash_file
+from recolor_cli.colorize.network import Report
+from recolor_cli.colorize.plan import Plan, Target, check_writable
+from recolor_cli.colorize.results import PhotoResult, Summary
+from recolor_cli.colorize.settings import Settings
+from recolor_cli.errors import UsageError
+from recolor_cli.gallery.review import Mark, Review
+from recolor_cli.images.find import SUFFIXES
+
+RECORDED = ("model", "input_size", "saturation", "temperature", "precision", "quality", "format")
+CHANGED = "has changed since the review; look at it again"
+KEPT = "kept, as marked"
+
+
+class Redo:
+    """A review's way through `colorize`: iterate over it, then look at `summary`, like a `Run`.
+
+    Args:
+        review: The marks.
+        out: The folder of results; None is where it was when it was looked at.
+        settings: Of the command line.
+        typed: Names of those settings that were typed, and so win over how a photograph was made.
+        report: Receives lines for people.
+
+    Attributes:
+        out: The folder of results.
+        runs: One for each set of settings.
+        summary: Grows with each result.
+
+    Raises:
+        UsageError: A mark is for a photograph that is not among the results.
+    """
+
+    def __init__(
+        self,
+        review: Review,
+        out: Path | None,
+        settings: Settings,
+        typed: Sequence[str] = (),
+        report: Report = lambda _text: None,
+    ) -> None:
+        self.out = out or review.out
+        if not self.out.is_dir():
+            raise UsageError(f"no such folder: {str(self.out)!r}; name where it is now with -o")
+        manifest = Manifest(self.out)
+        for mark in review.marks:
+            if manifest.get(mark.key) is None:
+                raise UsageError(
+                    f"{str(self.out)!r} has no result {mark.key!r}; name the folder that the "
+                    "review is about with -o"
+                )
+        self._keep = [mark for mark in review.marks if mark.keep]
+        again = [mark for mark in review.marks if not mark.keep]
+        chosen = {name: getattr(settings, name) for name in typed}
+        groups: dict[Settings, list[Target]] = {}
+        for mark in again:
+            line = manifest.get(mark.key)
+            assert line is not None
+            values = {**_recorded(manifest, line), **chosen, **mark.settings}
+            wanted = replace(settings, **values, force=True, shard=(1, 1))
+            groups.setdefault(wanted, []).append(_target(self.out, mark.key, line))
+        self.runs = [
+            Run(Plan(targets, self.out), wanted, report) for wanted, targets in groups.items()
+        ]
+        self.summary = Summary(len(review.marks))
+        self._settings = settings
+        self._again = again
+        self._now: Run | None = None
+
+    @property
+    def colorizer(self) -> Colorizer | None:
+        """Of the part that is under way."""
+        return self._now.colorizer if self._now else None
+
+    @property
+    def workers(self) -> int:
+        """Threads of the part that is under way."""
+        return self._now.workers if self._now else 0
+
+    def __iter__(self) -> Iterator[PhotoResult]:
+        """Do what was marked; a result for every mark.
+
+        Raises:
+            OutputError: Nothing more can be written; what is done is done.
+            WeightsError: The weights are missing, or are not what they should be.
+        """
+        check_writable(self.out)
+        kept = list(self._keep_marked())
+        # Let go of before, so that other settings count again.
+        self._note([mark.key for mark in self._again], kept=False)
+        for result in kept:
+            yield self._count(result)
+        for run in self.runs:
+            self._now = run
+            ready = []
+            for result in run:
+                if result.output is not None and result.status in ("done", "skipped"):
+                    ready.append(result.output.relative_to(self.out).as_posix())
+                yield self._count(result)
+            self._note(ready, kept=True)
+
+    def stop(self) -> list[PhotoResult]:
+        """End early, as `Run.stop` does."""
+        self.summary.interrupted = True
+        late = self._now.stop() if self._now else []
+        return [self._count(result) for result in late]
+
+    def preview(self) -> Iterator[PhotoResult]:
+        """Say what would happen; nothing is written."""
+        manifest = Manifest(self.out)
+        for mark in self._keep:
+            yield self._count(self._kept(mark, manifest.get(mark.key)))
+        for run in self.runs:
+            for target in run.plan.targets:
+                yield self._count(PhotoResult("planned", target.source, target.output))
+
+    def _count(self, result: PhotoResult) -> PhotoResult:
+        self.summary.add(result)
+        self.summary.seconds += result.seconds
+        return result
+
+    def _keep_marked(self) -> Iterator[PhotoResult]:
+        manifest = Manifest(self.out)
+        results = [(mark, self._kept(mark, manifest.get(mark.key))) for mark in self._keep]
+        sound = [mark.key for mark, result in results if result.reason == KEPT]
+        self._note(sound, kept=True)
+        yield from (result for _, result in results)
+
+    def _kept(self, mark: Mark, line: Line | None) -> PhotoResult:
+        assert line is not None
+        output = self.out / mark.key
+        if not output.is_file():
+            reason = "marked keep, but there is no coloured photograph; mark it redo"
+            return PhotoResult("failed", Path(line.source), output, reason)
+        known = line.output if line.output and line.output.looks_like(output) else None
+        if (known.sha256 if known else hash_file(output)) != mark.sha256:
+            return PhotoResult("failed", Path(line.source), output, CHANGED)
+        return PhotoResult("skipped", Path(line.source), output, KEPT)
+
+    def _note(self, keys: Sequence[str], *, kept: bool) -> None:
+        """Write marks into the manifest, while nobody else writes to the folder."""
+        if not keys:
+            return
+        manifest = Manifest(self.out)
+        lock = FolderLock(manifest.folder, (1, 1))
+        try:
+            manifest.open()
+            for key in keys:
+                line = manifest.get(key)
+                if line is not None and line.kept != kept:
+                    manifest.keep(key, kept)
+        finally:
+            manifest.close()
+            lock.close()
+
+
+def _recorded(manifest: Manifest, line: Line) -> Mapping[str, Any]:
+    """The settings with which a photograph was made, as they were asked for."""
+    run = manifest.runs.get(line.settings, {})
+    return {name: run[name] for name in RECORDED if name in run}
+
+
+def _target(out: Path, key: str, line: Line) -> Target:
+    place = PurePosixPath(key)
+    return Target(Path(line.source), out / key, key, SUFFIXES.get(place.suffix.lower()))
