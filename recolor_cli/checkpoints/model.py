@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from recolor_cli.checkpoints.card import Card
 from recolor_cli.color.spaces import DEFAULT_TEMPERATURE, SPACES, Prediction, predict
+from recolor_cli.models.noise import noise
 
 
 @dataclass
@@ -62,14 +63,16 @@ class ColorModel:
         Args:
             luminance: (B, 1, H, W) 0..100; H and W multiples of `stride`.
             temperature: of the annealed mean; None is the card's.
-            seed: draw one plausible colouring instead of the mean.
+            seed: draw one plausible colouring instead of the mean: from the distribution that the
+                network predicts, or with its dropout as noise; no other network draws.
         """
         if temperature is None:
             temperature = float(self.card.color.get("temperature", DEFAULT_TEMPERATURE))
-        return predict(
-            self.network,
-            luminance.to(self.device),
-            SPACES[self.card.color["space"]],
-            temperature=temperature,
-            seed=seed,
-        )
+        with noise(self.network, seed):
+            return predict(
+                self.network,
+                luminance.to(self.device),
+                SPACES[self.card.color["space"]],
+                temperature=temperature,
+                seed=seed,
+            )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -25,13 +25,15 @@ from recolor_cli.cli.options import (
     VerboseOpt,
     WorkersOpt,
 )
-from recolor_cli.errors import RecolorError, UsageError
+from recolor_cli.errors import PhotoError, RecolorError, UsageError
 
 if TYPE_CHECKING:
     from recolor_cli.colorize import PhotoResult, Run, Settings
+    from recolor_cli.gallery.redo import Redo
 
 Format = Literal["keep", "jpg", "png", "tiff", "webp"]
 
+_TYPED = ("COMMANDLINE", "ENVIRONMENT")  # where an option came from, if not from its default
 FEW = 10  # photographs; each is told
 
 EPILOG = "\n\n".join(
@@ -42,6 +44,10 @@ EPILOG = "\n\n".join(
         "recolor colorize scans/ -o colored/ --dry-run",
         "recolor colorize 'scans/*.tif' -o out/ --format png --saturation 1.2",
         "recolor colorize scans/ -o colored/ --shard 1/4    (a quarter, on one of four machines)",
+        "recolor colorize coat.jpg -o out/ --variants 6    (six colourings to choose from)",
+        "recolor colorize coat.jpg -o out/ --hints coat.json    (colours that you know)",
+        "recolor colorize scans/ -o colored/ --gallery    (a page to look at and mark results)",
+        "recolor colorize --redo ~/Downloads/review.json    (does what was marked)",
         "recolor colorize - -o - < gray.jpg > color.jpg",
         "[bold]Exit status[/]: 0 all done or skipped, 1 some failed, 2 wrong usage, 3 weights, "
         "4 output, 130 interrupted",
@@ -50,14 +56,15 @@ EPILOG = "\n\n".join(
 
 
 def colorize(
+    ctx: typer.Context,
     inputs: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="INPUT", help="Photographs, folders, patterns; - is standard input."
         ),
-    ],
+    ] = None,
     out: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--out",
             "--output",
@@ -65,7 +72,7 @@ def colorize(
             help="A folder; a file for one photograph; - is standard output.",
             rich_help_panel=OUTPUT,
         ),
-    ],
+    ] = None,
     model: ModelOpt = "default",
     input_size: Annotated[
         int | None,
@@ -90,6 +97,27 @@ def colorize(
             rich_help_panel=SETTINGS,
         ),
     ] = None,
+    hints: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|none",
+            help="Colours that you know, as JSON, or a palette for many photographs; by default "
+            "NAME.hints.json and palette.json beside them.",
+            rich_help_panel=SETTINGS,
+        ),
+    ] = None,
+    variants: Annotated[
+        int,
+        typer.Option(
+            metavar="2..23",
+            help="Plausible colourings of each photograph, and a sheet of them side by side.",
+            rich_help_panel=SETTINGS,
+        ),
+    ] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Other variants.", rich_help_panel=SETTINGS),
+    ] = None,
     force: Annotated[
         bool,
         typer.Option(
@@ -108,6 +136,30 @@ def colorize(
         int,
         typer.Option(metavar="1..100", help="Of JPEG and lossy WebP.", rich_help_panel=OUTPUT),
     ] = 95,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare",
+            help="Also write grey and colour side by side: scan.compare.jpg beside scan.jpg.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    gallery: Annotated[
+        bool,
+        typer.Option(
+            "--gallery",
+            help="Also make OUT/gallery.html, to look at results and mark them.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    redo: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="REVIEW.JSON",
+            help="Do what was marked on a gallery page; no INPUT, and no -o unless OUT moved.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     overwrite: OverwriteOpt = False,
     dry_run: DryRunOpt = False,
     shard: Annotated[
@@ -161,24 +213,56 @@ def colorize(
         shard=parse_shard(shard),
         offline=offline,
         max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
+        hints=hints,
+        variants=_checked(variants, seed),
+        seed=seed or 0,
     )
+    if redo is not None:
+        job = _redo(ctx, redo, inputs, out, settings, console)
+        page = job.out if gallery or (job.out / "gallery.html").exists() else None
+        _do(job, console, dry_run=dry_run, compare=compare, page=page)
+        return
+    if not inputs:
+        raise UsageError("no input; name photographs or folders, or --redo review.json")
+    if out is None:
+        raise UsageError("no output; name a folder with --out (-o)")
     if "-" in inputs or str(out) == "-":
+        if compare or gallery:
+            raise UsageError("--compare and --gallery need files; leave out -")
         _pipe(inputs, out, settings, console, dry_run=dry_run)
         return
     from recolor_cli.colorize.plan import make_plan
 
-    plan = make_plan(inputs, out, format=format, shard=settings.shard)
+    plan = make_plan(inputs, out, format=format, shard=settings.shard, variants=variants)
+    if gallery and plan.folder is None:
+        raise UsageError(f"--gallery shows a folder; {str(out)!r} is one file")
+    if compare:
+        from recolor_cli.gallery.side_by_side import check_comparisons
+
+        check_comparisons(plan.targets)
     from recolor_cli.colorize.files import Run  # torch loads here, not for a wrong command line
 
     run = Run(plan, settings, console.message)
+    page = plan.folder if gallery else None
+    _do(run, console, dry_run=dry_run, compare=compare, page=page)
+
+
+def _do(
+    run: Run | Redo, console: Console, *, dry_run: bool, compare: bool, page: Path | None
+) -> None:
+    """Work or preview, and leave with the exit status."""
     if dry_run:
         _preview(run, console)
-    else:
-        _work(run, console)
-    raise typer.Exit(run.summary.exit_code)
+        raise typer.Exit(run.summary.exit_code)
+    compared = _work(run, console, compare=compare, page=page)
+    raise typer.Exit(run.summary.exit_code if compared else 1)
 
 
-def _work(run: Run, console: Console) -> None:
+def _work(
+    run: Run | Redo, console: Console, *, compare: bool = False, page: Path | None = None
+) -> bool:
+    """Colour and tell; whether all comparisons that were wanted are there."""
+    compared = True
     try:
         with console.progress(run.summary.total) as progress:
             told = False
@@ -187,7 +271,15 @@ def _work(run: Run, console: Console) -> None:
                     console.detail(f"{run.colorizer.machine}, {run.workers} workers")
                     told = True
                 _show(result, run, console)
+                if compare:
+                    compared &= _compare(result, console)
                 progress.advance(str(result.source))
+        if run.settings.variants:
+            _write_sheets(cast("Run", run), console)  # a redo never has variants of its own
+        if page is not None:
+            from recolor_cli.cli.gallery import write_gallery
+
+            write_gallery(page, console)
     except KeyboardInterrupt:
         for result in run.stop():
             _show(result, run, console)
@@ -197,9 +289,64 @@ def _work(run: Run, console: Console) -> None:
         _conclude(run, console, str(error))
         raise
     _conclude(run, console)
+    return compared
 
 
-def _preview(run: Run, console: Console) -> None:
+def _compare(result: PhotoResult, console: Console) -> bool:
+    """Grey beside colour for one result; whether it is there, or there is nothing to compare."""
+    if result.output is None or result.status == "failed" or not result.output.exists():
+        return True
+    from recolor_cli.gallery.side_by_side import write_comparison
+
+    try:
+        place = write_comparison(result.source, result.output)
+    except PhotoError as error:
+        console.warning(f"failed   comparison of {printable(result.output)}: {error}")
+        return False
+    if place is not None:
+        console.record({"event": "comparison", "output": str(result.output), "file": str(place)})
+        console.detail(f"compared {printable(place)}")
+    return True
+
+
+def _redo(
+    ctx: typer.Context,
+    path: Path,
+    inputs: list[str] | None,
+    out: Path | None,
+    settings: Settings,
+    console: Console,
+) -> Redo:
+    if inputs:
+        raise UsageError("--redo takes its photographs from the review; leave out INPUT")
+    if settings.format != "keep" or settings.shard != (1, 1) or settings.variants:
+        raise UsageError("--redo keeps formats, parts and variants; leave such options out")
+    from recolor_cli.gallery.review import read_review
+
+    review = read_review(path)
+    from recolor_cli.gallery.redo import TYPED, Redo
+
+    sources = {name: ctx.get_parameter_source(name) for name in TYPED}
+    typed = [name for name in TYPED if getattr(sources[name], "name", "DEFAULT") in _TYPED]
+    return Redo(review, out, settings, typed, console.message)
+
+
+def _checked(variants: int, seed: int | None) -> int:
+    if variants in (0, 1) and seed is not None:
+        raise UsageError("--seed is for variants; type --variants N as well, such as --variants 4")
+    if variants == 1:
+        raise UsageError("one variant is what there is without --variants; type 2 to 23")
+    return variants
+
+
+def _write_sheets(run: Run, console: Console) -> None:
+    from recolor_cli.gallery.variants import write_variant_sheets
+
+    for path in write_variant_sheets(run):
+        console.message(f"sheet    {printable(path)}")
+
+
+def _preview(run: Run | Redo, console: Console) -> None:
     for result in run.preview():
         console.record(result.to_json())
         if result.status == "planned":
@@ -211,7 +358,7 @@ def _preview(run: Run, console: Console) -> None:
     console.message(str(run.summary))
 
 
-def _show(result: PhotoResult, run: Run, console: Console) -> None:
+def _show(result: PhotoResult, run: Run | Redo, console: Console) -> None:
     console.record(result.to_json())
     name = printable(result.source)
     if result.status == "done":
@@ -230,7 +377,7 @@ def _show(result: PhotoResult, run: Run, console: Console) -> None:
         console.message(f"note     {name}: {note}")
 
 
-def _conclude(run: Run, console: Console, error: str | None = None) -> None:
+def _conclude(run: Run | Redo, console: Console, error: str | None = None) -> None:
     summary = run.summary
     console.record(summary.to_json(error))
     if console.json:

@@ -3,6 +3,7 @@
 curves.py    transfer curves as tables, and the scratch memory that strips share
 lab.py       exact sRGB <-> Lab on NumPy strips (OpenCV), for full-size photographs
 gamut.py     chroma compressed into the sRGB gamut at constant hue and lightness
+hints.py     colours that people know, spread over the objects they belong to
 upsample.py  a small map at any rows of the full size, the same whichever rows are asked for
 merge.py     a photograph's own luminance + a small ab map -> a full-size colour photograph
 tint.py      is this photograph already coloured, grey, or toned like sepia?

@@ -3,6 +3,9 @@
 colorizer.py  Colorizer: one photograph, from L to a full-size picture; for Python and the CLI
 network.py    padding, batches, what happens when memory runs out
 settings.py   what decides a result, and what only decides how it is made
+hints.py      colours that people know: files of hints, palettes, and their mistakes
+variants.py   several plausible colourings of one photograph
+orders.py     what is asked for one photograph beyond the settings: hints, variant
 plan.py       inputs -> outputs; collisions and inputs in danger are refused here
 manifest.py   what OUT already holds: resuming
 lock.py       who may write to OUT at the same time

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -15,12 +15,15 @@ from PIL import Image
 
 from recolor_cli.checkpoints import ColorModel
 from recolor_cli.checkpoints.card import code_version
+from recolor_cli.color.hints import Hint, apply_hints
 from recolor_cli.color.lab import small_luminance
 from recolor_cli.color.merge import merge_ab
 from recolor_cli.color.spaces import DEFAULT_TEMPERATURE, SPACES
 from recolor_cli.color.tint import describe_color
+from recolor_cli.colorize.hints import parse_hints
 from recolor_cli.colorize.network import Answer, Floats, Painter, Report, fit
 from recolor_cli.colorize.settings import Settings
+from recolor_cli.colorize.variants import Draw, draw_of
 from recolor_cli.devices import Machine, choose_machine
 from recolor_cli.errors import PhotoError
 from recolor_cli.images.orientation import orient, unorient
@@ -32,6 +35,9 @@ Pixels = NDArray[Any]
 
 LOOK_PX = 256  # long side of the copy on which a photograph is judged grey, toned or coloured
 GPU_BATCH = 8
+HINT_PX = 512  # long side of the map on which hints spread: finer than a network's, for sharp edges
+
+Hints = Sequence[Hint | Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -43,11 +49,15 @@ class Prepared:
         luminances: For each frame (h, w) float32 0..100, upright; None where a frame has colour
             already and is left alone.
         kinds: For each frame "gray", "toned" or "color".
+        hints: What people know about it, with places as fractions.
+        seed: Of its draw; None for the plain answer.
     """
 
     photo: Photo
     luminances: tuple[Floats | None, ...]
     kinds: tuple[str, ...]
+    hints: tuple[Hint, ...] = ()
+    seed: int | None = None
 
     @property
     def has_color(self) -> bool:
@@ -124,6 +134,7 @@ class Colorizer:
         self.input_size = input_size or self.model.input_size
         self.saturation = saturation
         self.temperature = resolve_temperature(self.model.card.color, temperature)
+        self.seed = seed
         self.batch_size = batch_size or (GPU_BATCH if self.machine.device.type == "cuda" else 1)
         self._painter = Painter(
             self.model,
@@ -149,16 +160,37 @@ class Colorizer:
         )
 
     @overload
-    def colorize(self, source: Pixels) -> Pixels: ...
+    def colorize(
+        self, source: Pixels, *, hints: Hints = (), variant: int = 1, seed: int = 0
+    ) -> Pixels: ...
     @overload
-    def colorize(self, source: Image.Image | str | Path) -> Image.Image: ...
+    def colorize(
+        self,
+        source: Image.Image | str | Path,
+        *,
+        hints: Hints = (),
+        variant: int = 1,
+        seed: int = 0,
+    ) -> Image.Image: ...
 
-    def colorize(self, source: Pixels | Image.Image | str | Path) -> Pixels | Image.Image:
+    def colorize(
+        self,
+        source: Pixels | Image.Image | str | Path,
+        *,
+        hints: Hints = (),
+        variant: int = 1,
+        seed: int = 0,
+    ) -> Pixels | Image.Image:
         """Colour one picture; whatever colour it had is replaced.
 
         Args:
             source: An array (H, W) or (H, W, 3) RGB, uint8 or uint16; or a Pillow image; or the
                 path of a photograph.
+            hints: Colours that are known, as in the files of hints: `{"point": [x, y], "color":
+                "#3b4a6b"}` or `{"box": [left, top, right, bottom], "color": "navy"}`, in fractions
+                of the upright picture. Files beside a photograph are not looked for.
+            variant: Which plausible colouring, counted from 1, which is the plain answer.
+            seed: Of the variants from the second on.
 
         Returns:
             An array gives an array (H, W, 3) of its type. A Pillow image gives one, RGB or RGBA,
@@ -167,36 +199,65 @@ class Colorizer:
 
         Raises:
             PhotoError: The file cannot be read, or the network gave no colours.
+            UsageError: A hint is not as it should be, or the weights give fewer variants.
             ValueError: An array of another shape or type.
         """
+        wish = _Wish(
+            tuple(parse_hints(list(hints), "hints", {})),
+            draw_of(self.model, self.input_size, variant, seed),
+        )
         if isinstance(source, np.ndarray):
-            return self._colorize_array(source, 1)
+            return self._colorize_array(source, 1, wish)
         if isinstance(source, Image.Image):
-            return self._colorize_image(source)
+            return self._colorize_image(source, wish)
         photo = read_photo(Path(source))
-        colored = self._colorize_array(photo.pixels, photo.orientation)
+        colored = self._colorize_array(photo.pixels, photo.orientation, wish)
         image = Image.fromarray(orient(_to_8_bits(colored), photo.orientation))
         if photo.alpha is not None:
             image.putalpha(Image.fromarray(orient(_to_8_bits(photo.alpha), photo.orientation)))
         return image
 
-    def prepare(self, photo: Photo, *, force: bool = False) -> Prepared:
+    def prepare(
+        self,
+        photo: Photo,
+        *,
+        force: bool = False,
+        hints: Sequence[Hint] = (),
+        draw: Draw | None = None,
+    ) -> Prepared:
         """Judge a photograph's colour and reduce it to what the network sees.
 
         Args:
             photo: As read.
             force: Also recolour frames that have colour.
+            hints: What people know about it.
+            draw: Which of several colourings; None is the plain answer.
+
+        Raises:
+            PhotoError: A hint is outside the photograph.
         """
+        draw = draw or Draw(self.input_size, self.seed)
+        for hint in hints:
+            if hint.page > len(photo.frames):
+                raise PhotoError(f"a hint is for page {hint.page} of {len(photo.frames)}; mend it")
         kinds = tuple(kind_of(frame.pixels) for frame in photo.frames)
         luminances = tuple(
-            None if kind == "color" and not force else self._look(frame.pixels, photo.orientation)
+            None
+            if kind == "color" and not force
+            else _look(frame.pixels, photo.orientation, draw.input_size)
             for kind, frame in zip(kinds, photo.frames, strict=True)
         )
-        return Prepared(photo, luminances, kinds)
+        placed = tuple(
+            hint.in_fractions(_upright(photo.frames[hint.page - 1].pixels, photo.orientation))
+            for hint in hints
+        )
+        return Prepared(photo, luminances, kinds, placed, draw.seed)
 
-    def paint(self, luminances: Sequence[Floats]) -> list[Answer | PhotoError]:
+    def paint(
+        self, luminances: Sequence[Floats], seeds: Sequence[int | None] | None = None
+    ) -> list[Answer | PhotoError]:
         """Run the network; see `Painter.paint`."""
-        return self._painter.paint(luminances)
+        return self._painter.paint(luminances, seeds)
 
     def finish(self, prepared: Prepared, answers: Sequence[Answer]) -> tuple[Frame, ...]:
         """Bring the network's answers, one for each luminance map, onto the photograph.
@@ -205,24 +266,33 @@ class Colorizer:
         """
         remaining = iter(answers)
         frames = []
-        for frame, luminance in zip(prepared.photo.frames, prepared.luminances, strict=True):
+        pairs = zip(prepared.photo.frames, prepared.luminances, strict=True)
+        for page, (frame, luminance) in enumerate(pairs, 1):
             if luminance is None:
                 frames.append(frame)
                 continue
             pixels = frame.pixels
             room = pixels if _can_be_overwritten(pixels) else None
             ab = next(remaining).ab
-            merged = self._merge(pixels, ab, prepared.photo.orientation, room)
+            hints = [hint for hint in prepared.hints if hint.page == page]
+            merged = self._merge(pixels, ab, prepared.photo.orientation, room, hints)
             frames.append(frame.recolored(merged))
         return tuple(frames)
 
-    def provenance(self, source_sha256: str, quality: int, input_px: int = 0) -> Provenance:
+    def provenance(
+        self,
+        source_sha256: str,
+        quality: int,
+        input_px: int = 0,
+        more: Mapping[str, Any] | None = None,
+    ) -> Provenance:
         """What an output says about where its colours come from, and how to make it again.
 
         Args:
             source_sha256: Of the input file.
             quality: Of the encoder.
             input_px: Long side that the network saw; 0 is what it was to see.
+            more: What else decided the result: hints, the variant.
         """
         return Provenance(
             model=self.model.name,
@@ -234,32 +304,43 @@ class Colorizer:
                 "precision": self.machine.precision,
                 "quality": quality,
                 "source_sha256": source_sha256,
+                **(more or {}),
             },
             version=code_version(),
         )
 
-    def _look(self, pixels: Pixels, orientation: int) -> Floats:
-        size = fit(pixels.shape, self.input_size)
-        return np.ascontiguousarray(orient(small_luminance(pixels, size), orientation))
-
     def _merge(
-        self, pixels: Pixels, ab: Floats, orientation: int, out: Pixels | None = None
+        self,
+        pixels: Pixels,
+        ab: Floats,
+        orientation: int,
+        out: Pixels | None = None,
+        hints: Sequence[Hint] = (),
     ) -> Pixels:
+        saturation = self.saturation
+        if hints:
+            # What a person knows is not to be saturated; what the network says is.
+            lightness = _look(pixels, orientation, max(HINT_PX, *ab.shape[:2]))
+            height, width = lightness.shape
+            wide: Any = cv2.resize(ab, (width, height), interpolation=cv2.INTER_CUBIC)
+            ab, saturation = apply_hints(lightness, wide * np.float32(saturation), hints), 1.0
         turned = np.ascontiguousarray(unorient(ab, orientation))
-        return merge_ab(pixels, turned, saturation=self.saturation, out=out)
+        return merge_ab(pixels, turned, saturation=saturation, out=out)
 
-    def _colorize_array(self, pixels: Pixels, orientation: int) -> Pixels:
-        (answer,) = self.paint([self._look(pixels, orientation)])
+    def _colorize_array(self, pixels: Pixels, orientation: int, wish: _Wish) -> Pixels:
+        hints = [hint.in_fractions(_upright(pixels, orientation)) for hint in wish.hints]
+        seed = self.seed if wish.draw.seed is None else wish.draw.seed
+        (answer,) = self.paint([_look(pixels, orientation, wish.draw.input_size)], [seed])
         if isinstance(answer, PhotoError):
             raise answer
-        return self._merge(pixels, answer.ab, orientation)
+        return self._merge(pixels, answer.ab, orientation, hints=hints)
 
-    def _colorize_image(self, image: Image.Image) -> Image.Image:
+    def _colorize_image(self, image: Image.Image, wish: _Wish) -> Image.Image:
         pixels, alpha = _from_pillow(image)
         orientation = image.getexif().get(0x0112, 1)
         if orientation not in range(1, 9):
             orientation = 1
-        colored = Image.fromarray(_to_8_bits(self._colorize_array(pixels, orientation)))
+        colored = Image.fromarray(_to_8_bits(self._colorize_array(pixels, orientation, wish)))
         if alpha is not None:
             colored.putalpha(alpha)
         colored.info = {
@@ -268,6 +349,12 @@ class Colorizer:
             if key != "transparency" and (key != "icc_profile" or pixels.ndim == 3)
         }
         return colored
+
+
+@dataclass(frozen=True)
+class _Wish:
+    hints: tuple[Hint, ...]
+    draw: Draw
 
 
 def kind_of(pixels: Pixels) -> str:
@@ -284,6 +371,17 @@ def resolve_temperature(color: Any, asked: float | None) -> float | None:
     if SPACES[color["space"]].output != "bins":
         return None
     return float(color.get("temperature", DEFAULT_TEMPERATURE)) if asked is None else asked
+
+
+def _look(pixels: Pixels, orientation: int, long_side: int) -> Floats:
+    size = fit(pixels.shape, long_side)
+    return np.ascontiguousarray(orient(small_luminance(pixels, size), orientation))
+
+
+def _upright(pixels: Pixels, orientation: int) -> tuple[int, int]:
+    """Height and width as a viewer shows them."""
+    height, width = pixels.shape[:2]
+    return (width, height) if orientation >= 5 else (height, width)
 
 
 def _precision_of(model: ColorModel) -> str:

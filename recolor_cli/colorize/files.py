@@ -16,13 +16,23 @@ import cv2
 
 from recolor_cli.colorize.colorizer import Colorizer
 from recolor_cli.colorize.lock import FolderLock
-from recolor_cli.colorize.manifest import Manifest, digest
+from recolor_cli.colorize.manifest import Manifest
 from recolor_cli.colorize.network import Report
+from recolor_cli.colorize.orders import Order, make_orders
 from recolor_cli.colorize.pipeline import Pipeline
 from recolor_cli.colorize.plan import Plan, Target, check_writable, make_plan
 from recolor_cli.colorize.results import PhotoResult, Summary
 from recolor_cli.colorize.settings import Settings, deciding
-from recolor_cli.colorize.stages import DONE_BEFORE, KEPT, Stages, Work, cost, provenance_of, skipped
+from recolor_cli.colorize.stages import (
+    DONE_BEFORE,
+    KEPT,
+    Stages,
+    Work,
+    cost,
+    provenance_of,
+    skipped,
+)
+from recolor_cli.colorize.variants import draw_of
 from recolor_cli.devices import choose_machine, cores
 from recolor_cli.images.atomic import output_error, remove_stale
 from recolor_cli.weights import find_weights, read_manifest
@@ -47,7 +57,7 @@ class Run:
         self.workers = settings.workers or cores()
         self._begun = time.monotonic()
         self._manifest: Manifest | None = None
-        self._digest = ""
+        self._orders: dict[str, Order] = {}
         self._pipeline: Pipeline[Work] | None = None
 
     def __iter__(self) -> Iterator[PhotoResult]:
@@ -102,6 +112,8 @@ class Run:
             yield from (result for result in known if result is not None)
             return
         self.colorizer = Colorizer.from_settings(settings, self.report)
+        # So that weights which do not give as many are named before anything is written.
+        draw_of(self.colorizer.model, self.colorizer.input_size, settings.variants)
         lock = self._lock()
         threads = cv2.getNumThreads()
         try:
@@ -122,10 +134,10 @@ class Run:
         for target in self.plan.targets:
             known = self._assess(target)
             if known is None:
-                todo.append(Work(target))
+                todo.append(Work(target, self._orders[target.key]))
             else:
                 yield known
-        stages = Stages(colorizer, self.settings, self._manifest, self._digest)
+        stages = Stages(colorizer, self.settings, self._manifest)
         self._pipeline = Pipeline(
             todo,
             decode=stages.decode,
@@ -154,7 +166,11 @@ class Run:
             yield PhotoResult("failed", path, reason=f"the folder cannot be opened: {reason}")
 
     def _read_manifest(self, sha256: str) -> None:
-        self._digest = digest({"weights_sha256": sha256, **deciding(self.settings)})
+        if not self._orders:
+            wishes = {"weights_sha256": sha256, **deciding(self.settings)}
+            self._orders, remarks = make_orders(self.plan.targets, self.settings, wishes)
+            for remark in remarks:
+                self.report(f"hints: {remark}")
         if self.plan.folder is not None:
             self._manifest = Manifest(self.plan.folder, self.settings.shard)
 
@@ -177,28 +193,33 @@ class Run:
         self._read_manifest(sha256)  # again: another run may have ended between reading and locking
         assert self._manifest is not None
         self._manifest.open()
-        self._manifest.note(
-            {
-                "event": "run",
-                "settings": self._digest,
-                "model": _again(self.settings.model),
-                "weights_sha256": sha256,
-                **deciding(self.settings),
-            }
-        )
+        for order in {order.digest: order for order in self._orders.values()}.values():
+            self._manifest.note(
+                {
+                    "event": "run",
+                    "settings": order.digest,
+                    "model": _again(self.settings.model),
+                    "weights_sha256": sha256,
+                    **deciding(self.settings),
+                    **order.more,
+                }
+            )
 
     def _assess(self, target: Target) -> PhotoResult | None:
         """What is known without reading the photograph; None if it has to be read."""
+        order = self._orders[target.key]
+        if order.mistake:
+            return PhotoResult("failed", target.source, target.output, order.mistake)
         if self.settings.overwrite:
             return None
         line = self._manifest.get(target.key) if self._manifest else None
         if line is not None and line.input is not None and line.input.looks_like(target.source):
             if (
-                line.is_current(self._digest)
+                line.is_current(order.digest)
                 and line.output
                 and line.output.looks_like(target.output)
             ):
-                same = line.settings == self._digest
+                same = line.settings == order.digest
                 return skipped(target, DONE_BEFORE if same else KEPT)
             if line.event == "skipped" and not self.settings.force:
                 return skipped(target, line.reason)
@@ -244,5 +265,7 @@ def colorize_files(
         OutputError: OUT cannot be what it would have to be.
     """
     settings = settings or Settings()
-    plan = make_plan(inputs, out, format=settings.format, shard=settings.shard)
+    plan = make_plan(
+        inputs, out, format=settings.format, shard=settings.shard, variants=settings.variants
+    )
     return Run(plan, settings, report)

@@ -24,6 +24,7 @@ from recolor_cli.errors import PhotoError
 
 Floats = NDArray[np.float32]
 Report = Callable[[str], None]
+Wish = tuple[Floats, int | None]  # a picture's luminance, and the seed of its draw
 
 SMALLEST_PX = 64  # below this long side a network sees nothing; the CPU comes next
 
@@ -51,7 +52,8 @@ class Painter:
     Args:
         model: On the device and in the number format it is to be used with.
         temperature: Of the decoding of a distribution; None is the card's.
-        seed: Draw one plausible colouring instead of the mean; None takes the mean.
+        seed: Draw one plausible colouring instead of the mean, where `paint` is told no other;
+            None takes the mean.
         batch_size: Most pictures that are in the device's memory at a time.
         report: Receives a line whenever memory runs out and something is given up.
     """
@@ -71,32 +73,36 @@ class Painter:
         self.report = report
         self._cpu: ColorModel | None = None
 
-    def paint(self, luminances: Sequence[Floats]) -> list[Answer | PhotoError]:
+    def paint(
+        self, luminances: Sequence[Floats], seeds: Sequence[int | None] | None = None
+    ) -> list[Answer | PhotoError]:
         """Colour maps for pictures of any shapes; each answer is the same in whatever company.
 
         Args:
             luminances: (h, w) float32 each, 0..100, upright.
+            seeds: For each picture the seed of its draw, None for the mean.
 
         Returns:
             For each picture its answer, or why there is none.
         """
         answers: list[Answer | PhotoError] = []
+        wishes = list(zip(luminances, seeds or [self.seed] * len(luminances), strict=True))
         start = 0
-        while start < len(luminances):
-            group = luminances[start : start + self.batch_size]
+        while start < len(wishes):
+            group = wishes[start : start + self.batch_size]
             start += len(group)
             answers += self._paint_group(group)
         return answers
 
-    def _paint_group(self, group: Sequence[Floats]) -> list[Answer | PhotoError]:
+    def _paint_group(self, group: Sequence[Wish]) -> list[Answer | PhotoError]:
         try:
-            return _predict(self.model, group, self.temperature, self.seed)
+            return _predict(self.model, group, self.temperature)
         except Exception as error:
             if not _is_out_of_memory(error):
                 raise
         self._free()
         if len(group) == 1:
-            return [self._paint_with_less(group[0])]
+            return [self._paint_with_less(*group[0])]
         half = len(group) // 2
         self.batch_size = min(self.batch_size, half)
         note = f"out of memory: batch size {len(group)} -> {half}"
@@ -105,7 +111,7 @@ class Painter:
         answers = [answer for part in parts if part for answer in self._paint_group(part)]
         return [_with_note(answer, note) for answer in answers]
 
-    def _paint_with_less(self, luminance: Floats) -> Answer | PhotoError:
+    def _paint_with_less(self, luminance: Floats, seed: int | None) -> Answer | PhotoError:
         """One picture that does not fit: a smaller one, then the CPU."""
         notes: list[str] = []
         size = max(luminance.shape)
@@ -113,7 +119,7 @@ class Painter:
             notes.append(f"out of memory: input size {size} -> {size // 2}")
             self.report(notes[-1])
             size //= 2
-            answer = self._try(self.model, _shrink(luminance, size))
+            answer = self._try(self.model, (_shrink(luminance, size), seed))
             if answer is not None:
                 return _with_note(answer, *notes)
         if self._device.type == "cpu":
@@ -123,14 +129,14 @@ class Painter:
             )
         notes.append(f"out of memory: {self._device} -> cpu")
         self.report(notes[-1])
-        answer = self._try(self._on_cpu(), luminance)
+        answer = self._try(self._on_cpu(), (luminance, seed))
         if answer is None:
             return PhotoError("out of memory on the device and on the CPU; close other programs")
         return _with_note(answer, *notes)
 
-    def _try(self, model: ColorModel, luminance: Floats) -> Answer | PhotoError | None:
+    def _try(self, model: ColorModel, wish: Wish) -> Answer | PhotoError | None:
         try:
-            return _predict(model, [luminance], self.temperature, self.seed)[0]
+            return _predict(model, [wish], self.temperature)[0]
         except Exception as error:
             if not _is_out_of_memory(error):
                 raise
@@ -178,19 +184,19 @@ def pad(luminance: Floats, stride: int) -> Floats:
 
 
 def _predict(
-    model: ColorModel, group: Sequence[Floats], temperature: float | None, seed: int | None
+    model: ColorModel, group: Sequence[Wish], temperature: float | None
 ) -> list[Answer | PhotoError]:
-    padded = [pad(luminance, model.stride) for luminance in group]
+    padded = [pad(luminance, model.stride) for luminance, _ in group]
     with torch.inference_mode():
         # On a GPU each line only queues work; the first .cpu() below waits for all of it.
         predictions = [
             model.predict(_to_device(one, model.device), temperature=temperature, seed=seed)
-            for one in padded
+            for one, (_, seed) in zip(padded, group, strict=True)
         ]
         arrays = [_to_arrays(prediction) for prediction in predictions]
     return [
         _crop(ab, confidence, inside.shape, whole.shape)
-        for (ab, confidence), inside, whole in zip(arrays, group, padded, strict=True)
+        for (ab, confidence), (inside, _), whole in zip(arrays, group, padded, strict=True)
     ]
 
 

@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 
 from recolor_cli.colorize.colorizer import Colorizer
+from recolor_cli.colorize.hints import HintBook
 from recolor_cli.colorize.network import Answer, Report
+from recolor_cli.colorize.orders import Order
 from recolor_cli.colorize.plan import check_writable, format_of_file
 from recolor_cli.colorize.results import PhotoResult
 from recolor_cli.colorize.settings import Settings
@@ -56,11 +58,16 @@ def colorize_pipe(
         check_writable(output.parent)
         if os.path.lexists(output) and not settings.overwrite:
             raise UsageError(f"{str(output)!r} exists; --overwrite replaces it")
+    if settings.variants:
+        raise UsageError("--variants writes several files; name a photograph and a folder")
+    book = HintBook(settings.hints)
+    place = source or Path("-")
+    hints = book.of(place, place.parent) if source or settings.hints else ()
     colorizer = Colorizer.from_settings(settings, report)
     data = sys.stdin.buffer.read() if source is None else read_bytes(source)
     photo = read_photo(data, max_pixels=settings.max_pixels)
     size = photo.size
-    prepared = colorizer.prepare(photo, force=settings.force)
+    prepared = colorizer.prepare(photo, force=settings.force, hints=hints)
     if prepared.has_color:
         raise PhotoError("the photograph has colour already; --force recolours it")
     answers: list[Answer] = []
@@ -78,6 +85,7 @@ def colorize_pipe(
             hashlib.sha256(data).hexdigest(),
             settings.quality,
             min(answer.input_px for answer in answers),
+            Order(hints).more,
         ),
         warnings=notes,
     )

@@ -14,7 +14,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
+from typing import TypeVar
 
 from recolor_cli.errors import OutputError, UsageError
 from recolor_cli.images.atomic import output_error
@@ -34,12 +35,14 @@ class Target:
         key: The output's place below OUT, with forward slashes; the manifest knows it by this.
         format: What to write ("jpeg", "png", ...), as the output's name says; None is the input's
             own, found by its content, where the name says nothing.
+        variant: Which of several colourings, counted from 1; 0 if there is only the one.
     """
 
     source: Path
     output: Path
     key: str
     format: str | None
+    variant: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ def make_plan(
     *,
     format: str = "keep",
     shard: tuple[int, int] = (1, 1),
+    variants: int = 0,
 ) -> Plan:
     """Lay out inputs and outputs.
 
@@ -75,6 +79,8 @@ def make_plan(
         out: A folder; or, for one input file, a file with a photograph's suffix.
         format: keep, jpg, png, tiff or webp.
         shard: (I, N): keep only part I of N, by a hash of the relative path.
+        variants: Colourings of each photograph: scan.jpg becomes scan.variant-1.jpg and so on; 0
+            is the one, under the photograph's name.
 
     Raises:
         UsageError: An input does not exist, two would write one output, or an output is an input.
@@ -86,8 +92,9 @@ def make_plan(
     out = Path(out)
     if _is_file_target(inputs, out, findings):
         target = Target(findings.photos[0].path, out, out.name, format_of_file(out, format))
-        _refuse_inputs_as_outputs([target])
-        return Plan([target] if shard[0] == 1 else [], None)
+        targets = _with_variants([target], variants)
+        _refuse_inputs_as_outputs(targets)
+        return Plan(targets if shard[0] == 1 else [], None)
     if out.exists() and not out.is_dir():
         raise OutputError(f"{str(out)!r} is a file; name a folder for the results")
     photos = _outside(findings.photos, out)
@@ -95,10 +102,12 @@ def make_plan(
     insensitive = ignores_case(out)
     if format == "keep":
         targets = _tell_apart(targets, photos, insensitive)
-    _refuse_collisions(targets, insensitive)
-    _refuse_inputs_as_outputs(targets)
+    all_targets = _with_variants(targets, variants)
+    _refuse_collisions(all_targets, insensitive)
+    _refuse_inputs_as_outputs(all_targets)
+    mine = [t for t, found in zip(targets, photos, strict=True) if in_shard(found.relative, shard)]
     return Plan(
-        [t for t, found in zip(targets, photos, strict=True) if in_shard(found.relative, shard)],
+        _with_variants(mine, variants),
         out,
         findings.repeated,
         findings.unreadable if shard[0] == 1 else [],
@@ -209,6 +218,27 @@ def _tell_apart(targets: list[Target], photos: list[Found], insensitive: bool) -
             target = replace(target, output=output, key=relative.as_posix())
         told.append(target)
     return told
+
+
+def _with_variants(targets: list[Target], count: int) -> list[Target]:
+    return [
+        replace(
+            target,
+            output=variant_name(target.output, number),
+            key=str(variant_name(PurePosixPath(target.key), number)),
+            variant=number,
+        )
+        for target in targets
+        for number in range(1, count + 1)
+    ] or targets
+
+
+AnyPath = TypeVar("AnyPath", bound=PurePath)
+
+
+def variant_name(path: AnyPath, number: int) -> AnyPath:
+    """The name of a variant: scan.jpg -> scan.variant-2.jpg."""
+    return path.with_name(f"{path.stem}.variant-{number}{path.suffix}")
 
 
 def _refuse_collisions(targets: list[Target], insensitive: bool) -> None:

@@ -11,6 +11,8 @@ from recolor_cli.images.read import MAX_PIXELS
 from recolor_cli.images.write import CHOICES
 
 MAX_INPUT_SIZE = 4096
+MOST_VARIANTS = 23  # with the photograph as it was they fill a contact sheet
+MAX_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,10 @@ class Settings:
         shard: (I, N): of N equal parts of the work do only part I, counted from 1.
         offline: Never use the network for weights.
         max_pixels: Larger pictures are refused before they are decoded.
+        hints: File with hints or a palette, instead of what lies beside the photographs; "none"
+            leaves all hints out.
+        variants: Plausible colourings of each photograph; 0 is the one.
+        seed: Of the variants from the second on.
     """
 
     model: str = "default"
@@ -51,6 +57,9 @@ class Settings:
     shard: tuple[int, int] = (1, 1)
     offline: bool = False
     max_pixels: int = MAX_PIXELS
+    hints: str | None = None
+    variants: int = 0
+    seed: int = 0
 
     def __post_init__(self) -> None:
         """Check every value.
@@ -71,6 +80,9 @@ class Settings:
             _check("--temperature", self.temperature, 0.01, 10)
         _check("--quality", self.quality, 1, 100)
         _check("--max-pixels", self.max_pixels, 1, math.inf)
+        if self.variants:
+            _check("--variants", self.variants, 2, MOST_VARIANTS)
+        _check("--seed", self.seed, 0, MAX_SEED)
         part, parts = self.shard
         if not 1 <= part <= parts:
             raise UsageError(f"no part {part} of {parts}; --shard counts from 1/N to N/N")

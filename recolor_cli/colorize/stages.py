@@ -18,9 +18,11 @@ from PIL import Image
 from recolor_cli.colorize.colorizer import Colorizer, Prepared
 from recolor_cli.colorize.manifest import FACTS, Event, Manifest, Stamp, hash_file
 from recolor_cli.colorize.network import Answer
+from recolor_cli.colorize.orders import Order
 from recolor_cli.colorize.plan import Target
 from recolor_cli.colorize.results import PhotoResult
 from recolor_cli.colorize.settings import Settings
+from recolor_cli.colorize.variants import Draw, draw_of
 from recolor_cli.errors import OutputError, PhotoError
 from recolor_cli.images.atomic import write_atomic
 from recolor_cli.images.photo import Provenance
@@ -40,6 +42,7 @@ class Work:
 
     Attributes:
         target: Input and output.
+        order: What is asked for it beyond the run's settings.
         result: Once it is known, the rest is skipped.
         data: The file, from when it is measured to when it is decoded.
         stamp: The input's size, time and hash.
@@ -49,6 +52,7 @@ class Work:
     """
 
     target: Target
+    order: Order
     result: PhotoResult | None = None
     data: bytes = b""
     stamp: Stamp | None = None
@@ -64,14 +68,11 @@ class Stages:
         colorizer: Loaded.
         settings: Of the run.
         manifest: Open for appending; None if OUT is one file.
-        digest: Of the settings that decide.
     """
 
-    def __init__(
-        self, colorizer: Colorizer, settings: Settings, manifest: Manifest | None, digest: str
-    ) -> None:
+    def __init__(self, colorizer: Colorizer, settings: Settings, manifest: Manifest | None) -> None:
         self._colorizer, self._settings = colorizer, settings
-        self._manifest, self._digest = manifest, digest
+        self._manifest = manifest
 
     def decode(self, work: Work) -> None:
         """Read a photograph, unless it turns out that nothing has changed."""
@@ -81,12 +82,14 @@ class Stages:
             assert work.stamp is not None
             if not settings.overwrite and self._is_there_already(work, work.stamp.sha256):
                 line = self._manifest.get(target.key) if self._manifest else None
-                same = line is None or line.settings == self._digest
+                same = line is None or line.settings == work.order.digest
                 work.result = skipped(target, DONE_BEFORE if same else KEPT)
                 return
             self._refuse_another_input(work)
             photo = read_photo(data, max_pixels=settings.max_pixels)
-            work.prepared = self._colorizer.prepare(photo, force=settings.force)
+            work.prepared = self._colorizer.prepare(
+                photo, force=settings.force, hints=work.order.hints, draw=self._draw(work)
+            )
             if work.prepared.has_color:
                 reason = "has colour already; --force recolours it"
                 self._log("skipped", work, reason=reason)
@@ -96,14 +99,16 @@ class Stages:
         """Run the network for several photographs."""
         begun = time.perf_counter()
         maps = [
-            (work, luminance)
+            (work, luminance, work.prepared.seed)
             for work in works
             if work.prepared is not None
             for luminance in work.prepared.luminances
             if luminance is not None
         ]
-        answers = self._colorizer.paint([luminance for _, luminance in maps])
-        for (work, _), answer in zip(maps, answers, strict=True):
+        answers = self._colorizer.paint(
+            [luminance for _, luminance, _ in maps], [seed for _, _, seed in maps]
+        )
+        for (work, _, _), answer in zip(maps, answers, strict=True):
             if isinstance(answer, Answer):
                 work.answers.append(answer)
             elif work.result is None:
@@ -132,6 +137,7 @@ class Stages:
                     work.stamp.sha256,
                     self._settings.quality,
                     min(answer.input_px for answer in work.answers),
+                    work.order.more,
                 ),
                 warnings=notes,
             )
@@ -163,20 +169,27 @@ class Stages:
         target = work.target
         line = self._manifest.get(target.key) if self._manifest else None
         if line is not None and line.output is not None:
-            if not (line.is_current(self._digest) and line.output.matches(target.output)):
+            if not (line.is_current(work.order.digest) and line.output.matches(target.output)):
                 return False
             if line.input is None or line.input.sha256 != source_sha256:
                 return False
         else:  # no manifest, or it was lost: the output tells where it comes from
-            wanted = self._colorizer.provenance(source_sha256, self._settings.quality)
+            wanted = self._colorizer.provenance(
+                source_sha256,
+                self._settings.quality,
+                self._draw(work).input_size,
+                work.order.more,
+            )
             if provenance_of(target.output) != wanted:
                 return False
         sha256 = hash_file(target.output)
-        made_with = line.settings if line is not None and line.kept else self._digest
-        self._log(
-            "done", work, output=_stamp_of_file(target.output, sha256), settings=made_with
-        )
+        made_with = line.settings if line is not None and line.kept else work.order.digest
+        self._log("done", work, output=_stamp_of_file(target.output, sha256), settings=made_with)
         return True
+
+    def _draw(self, work: Work) -> Draw:
+        colorizer, order = self._colorizer, work.order
+        return draw_of(colorizer.model, colorizer.input_size, order.variant, order.seed)
 
     def _refuse_another_input(self, work: Work) -> None:
         """Keep a second folder with the same names from replacing the first one's results."""
@@ -207,7 +220,7 @@ class Stages:
         self._manifest.append(
             event,
             work.target.key,
-            settings=settings or self._digest,
+            settings=settings or work.order.digest,
             source=work.target.source,
             input=work.stamp,
             output=output,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -30,3 +34,21 @@ def set_noise(network: nn.Module, enabled: bool) -> int:
     for layer in layers:
         layer.noise = enabled
     return len(layers)
+
+
+@contextmanager
+def noise(network: nn.Module, seed: int | None) -> Iterator[None]:
+    """Dropout as noise within the block, drawn by seed; the generators' states are put back.
+
+    None, or a network without such dropout, changes nothing.
+    """
+    if seed is None or not set_noise(network, True):
+        yield
+        return
+    device = next(network.parameters()).device
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        set_noise(network, False)
