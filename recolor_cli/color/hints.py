@@ -28,9 +28,9 @@ REACHED = 0.95  # of the largest chroma of a lightness and hue: as far as hints 
 
 _LENGTH_COST = 0.3  # of crossing the long side of the picture where nothing changes
 _EDGE_L = 9.0  # a step of L between neighbours that costs a whole budget
-_EDGE_AB = 10.0  # the same of the network's ab
+_EDGE_AB = 20.0  # the same of the network's ab
 _UNLIKE_L = 20.0  # difference from the hinted place in L that counts as unlike
-_UNLIKE_AB = 25.0  # the same in ab
+_UNLIKE_AB = 45.0  # the same in ab
 _UNLIKE_COST = 5.0  # of crossing the long side through unlike pixels
 _UNLIKE_MOST = 6.0  # differences count up to this many times
 _GRAIN_PX = 5  # of the filter that takes grain off L and leaves edges
@@ -106,11 +106,13 @@ def apply_hints(lightness: Floats, ab: Floats, hints: Sequence[Hint]) -> Floats:
     blend = np.zeros((height, width, 2), np.float32)
     force = np.zeros((height, width), np.float32)
     placed = []
-    for hint in hints:
-        place = _place(hint, (height, width))
+    places = [_place(hint, (height, width)) for hint in hints]
+    for number, (hint, place) in enumerate(zip(hints, places, strict=True)):
+        if any(_covers(later, place) for later in places[number + 1 :]):
+            continue  # it was corrected
         distance = net.distance(place)
-        # Weighted by inverse squares: exact at each hint's own place, the nearer one elsewhere.
-        weight = np.where(distance < 1, 1 / (distance**2 + 1e-4), 0).astype(np.float32)
+        # Exact at each hint's own place; between two hints a mixture only where both are near.
+        weight = np.where(distance < 1, 1 / (distance**2 + 1e-3) ** 2, 0).astype(np.float32)
         wanted = ab if hint.rgb is None else _wanted(hint.rgb, lightness)
         blend += weight[..., None] * wanted
         total += weight
@@ -157,6 +159,10 @@ def _place(hint: Hint, shape: tuple[int, int]) -> tuple[slice, slice]:
             first, last = max(first - _REACH_PX, 0), min(last + _REACH_PX, size - 1)
         sides.append(slice(first, last + 1))
     return sides[0], sides[1]
+
+
+def _covers(outer: tuple[slice, slice], inner: tuple[slice, slice]) -> bool:
+    return all(o.start <= i.start and i.stop <= o.stop for o, i in zip(outer, inner, strict=True))
 
 
 def _fade(distance: NDArray[np.float64]) -> Floats:

@@ -320,7 +320,8 @@ class Colorizer:
         saturation = self.saturation
         if hints:
             # What a person knows is not to be saturated; what the network says is.
-            lightness = _look(pixels, orientation, max(HINT_PX, *ab.shape[:2]))
+            side = max(min(HINT_PX, max(pixels.shape[:2])), *ab.shape[:2])
+            lightness = _look(pixels, orientation, side)
             height, width = lightness.shape
             wide: Any = cv2.resize(ab, (width, height), interpolation=cv2.INTER_CUBIC)
             ab, saturation = apply_hints(lightness, wide * np.float32(saturation), hints), 1.0

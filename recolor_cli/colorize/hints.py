@@ -135,7 +135,9 @@ class HintBook:
             colors = {name: rgb for palette in palettes for name, rgb in palette.colors.items()}
             hints += _hints_of_file(beside, _load(beside), colors)
         if len(hints) > MOST:
-            raise UsageError(f"{len(hints)} hints for {str(source)!r}; at most {MOST} are used")
+            raise UsageError(
+                f"{len(hints)} hints for {str(source)!r}; at most {MOST} are used, leave some out"
+            )
         return tuple(hints)
 
     def without_photo(self) -> list[str]:
@@ -207,6 +209,8 @@ def parse_hints(entries: object, where: str, colors: Colors, units: object = Non
         raise UsageError(f'{where}: no units {units!r}; type "fractions" or "pixels"')
     if not isinstance(entries, list | tuple):
         raise UsageError(f'{where}: "hints" is a list, {_EXAMPLE}')
+    if len(entries) > MOST:
+        raise UsageError(f"{where}: {len(entries)} hints; at most {MOST} are used, leave some out")
     return [
         entry
         if isinstance(entry, Hint)

@@ -14,7 +14,7 @@ from recolor_cli.checkpoints import ColorModel
 from recolor_cli.color.spaces import SPACES
 from recolor_cli.colorize.settings import MAX_INPUT_SIZE
 from recolor_cli.errors import UsageError
-from recolor_cli.models.noise import set_noise
+from recolor_cli.models.noise import NoisyDropout
 
 SIZES = (1.5, 0.75, 2.0, 0.5, 1.25, 0.625, 1.75, 0.875)  # times the input size: variants 2 to 9
 SMALLEST_PX = 32
@@ -38,7 +38,8 @@ def way_of(model: ColorModel) -> Literal["samples", "dropout", "sizes"]:
     """Where a network's variants come from."""
     if SPACES[model.card.color["space"]].output == "bins":
         return "samples"
-    return "dropout" if set_noise(model.network, False) else "sizes"
+    dropouts = [m for m in model.network.modules() if isinstance(m, NoisyDropout) and m.p > 0]
+    return "dropout" if dropouts else "sizes"
 
 
 def draw_of(model: ColorModel, input_size: int, variant: int, seed: int = 0) -> Draw:
