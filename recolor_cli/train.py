@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from recolor_cli.data.batches import Samples
+from recolor_cli.data.device import DeviceSamples
 from recolor_cli.data.split import read_split
 from recolor_cli.data.tensors import LabCrops
 from recolor_cli.devices import choose_machine
@@ -155,7 +156,12 @@ def train(
             run.write("bins.json", json.dumps({"frequency": objective.frequency.tolist()}) + "\n")
         keeper.draw_samples(seen)
     del state
-    samples = Samples(material.train, recipe, seed)
+    samples: Samples | DeviceSamples
+    if recipe.cache == "device":
+        samples = DeviceSamples(material.train, recipe, seed, machine.device)
+        material.forget_training_pixels()
+    else:
+        samples = Samples(material.train, recipe, seed)
     first = seen + ranks.rank * local_batch
     batches = samples.batches(first, local_batch, local_batch * ranks.world, recipe.workers)
 

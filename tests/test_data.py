@@ -15,10 +15,11 @@ import torch
 from skimage.color import rgb2lab
 from train_fixtures import write_photos
 
-from recolor_cli.data.aging import LUMINANCE, aged_gray, draw_sensitivity, gray_of
+from recolor_cli.data.aging import LUMINANCE, aged_gray, gray_of
 from recolor_cli.data.batches import Batch, Samples
 from recolor_cli.data.colorfulness import colorfulness, cut_dull, measure
 from recolor_cli.data.crops import Crop, center_crop, cut, draw_crop
+from recolor_cli.data.defects import draw_sensitivity
 from recolor_cli.data.photos import Photo, load_photos
 from recolor_cli.data.sources import Item, find_items
 from recolor_cli.data.split import read_split, split_by_hash, split_given
@@ -186,10 +187,9 @@ def test_a_crop_is_the_part_that_it_names() -> None:
 
 
 def test_random_crops_stay_inside_and_reach_everywhere() -> None:
-    pixels = np.zeros((50, 90, 3), np.uint8)
     recipe = dataclasses.replace(YOUNG, scale_min=1.0, scale_max=2.0)
     rng = np.random.default_rng(0)
-    crops = [draw_crop(rng, pixels, recipe) for _ in range(400)]
+    crops = [draw_crop(rng, (50, 90), recipe) for _ in range(400)]
     assert all(c.top >= 0 and c.top + c.height <= 50 for c in crops)
     assert all(c.left >= 0 and c.left + c.width <= 90 for c in crops)
     assert min(c.height for c in crops) < 26
@@ -202,7 +202,7 @@ def test_random_crops_stay_inside_and_reach_everywhere() -> None:
 def test_squash_takes_the_whole_picture_and_validation_the_middle() -> None:
     pixels = np.zeros((50, 90, 3), np.uint8)
     squash = dataclasses.replace(YOUNG, resize="squash")
-    crop = draw_crop(np.random.default_rng(0), pixels, squash)
+    crop = draw_crop(np.random.default_rng(0), (50, 90), squash)
     assert (crop.top, crop.left, crop.height, crop.width) == (0, 0, 50, 90)
     middle = center_crop(pixels, YOUNG)
     assert (middle.top, middle.left, middle.height, middle.width) == (0, 20, 50, 50)

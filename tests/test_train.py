@@ -240,18 +240,6 @@ def test_training_beats_grey_on_pictures_with_a_rule(photos: Path, tmp_path: Pat
     assert any("400 images: ab_error" in line for line in watcher.lines)
 
 
-def test_a_run_starts_from_another_runs_weights(photos: Path, tmp_path: Path) -> None:
-    recipe = small("tiny", tmp_path, total_images="4")
-    first = train(recipe, [photos], tmp_path / "first")
-    second = train(replace(recipe, init=str(first), lr=0.0), [photos], tmp_path / "second")
-    expected = load_weights(first / "best/model.safetensors")
-    found = load_weights(second / "last/model.safetensors")
-    for name, value in expected.network.named_parameters():
-        assert torch.equal(value, found.network.get_parameter(name)), name
-    settings = json.loads((second / "recipe.json").read_text())
-    assert settings["loaded"]["init"].endswith(f"sha256:{expected.sha256}")
-
-
 def test_the_adversary_joins_at_its_epoch(photos: Path, tmp_path: Path) -> None:
     recipe = small("complex", tmp_path, total_images="32", log_every_images="4")
     recipe = replace(recipe, validate_every_images=32)

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from recolor_cli.models.resnet18_unet import ResNet18UNet
 from recolor_cli.recipes import RECIPES, Recipe, override
@@ -49,17 +50,21 @@ class StopAfter(Silent):
             signal.raise_signal(signal.SIGINT)
 
 
-def write_photos(folder: Path, count: int, side: int = SIDE, start: int = 0) -> Path:
-    """Blurred colour noise with a rule in it: bright is warm, dark is cold."""
+def picture(seed: int, height: int = SIDE, width: int = SIDE) -> NDArray[np.uint8]:
+    """Blurred colour noise (H, W, 3) with a rule in it: bright is warm, dark is cold."""
+    rng = np.random.default_rng(seed)
+    light = cv2.GaussianBlur(rng.random((height, width), dtype=np.float32), (0, 0), 6)
+    light = (light - light.min()) / (light.max() - light.min())
+    rgb = np.stack((light, 0.5 * np.ones_like(light), 1 - light), -1)
+    rgb = (0.3 + 0.5 * light)[..., None] * rgb * 1.6
+    return (rgb.clip(0, 1) * 255).astype(np.uint8)
+
+
+def write_photos(folder: Path, count: int, start: int = 0) -> Path:
+    """So many of these pictures as files."""
     folder.mkdir(parents=True, exist_ok=True)
     for index in range(start, start + count):
-        rng = np.random.default_rng(index)
-        light = cv2.GaussianBlur(rng.random((side, side), dtype=np.float32), (0, 0), 6)
-        light = (light - light.min()) / (light.max() - light.min())
-        rgb = np.stack((light, 0.5 * np.ones_like(light), 1 - light), -1)
-        rgb = (0.3 + 0.5 * light)[..., None] * rgb * 1.6
-        pixels = (rgb.clip(0, 1) * 255).astype(np.uint8)
-        cv2.imwrite(str(folder / f"photo{index:03d}.png"), pixels[..., ::-1])
+        cv2.imwrite(str(folder / f"photo{index:03d}.png"), picture(index)[..., ::-1])
     return folder
 
 

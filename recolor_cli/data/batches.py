@@ -15,9 +15,11 @@ from functools import lru_cache
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from recolor_cli.data.aging import aged_gray, ages
+from recolor_cli.data.aging import aged_gray
 from recolor_cli.data.crops import center_crop, cut, draw_crop
+from recolor_cli.data.defects import ages
 from recolor_cli.data.photos import Photo, Pixels
 from recolor_cli.recipes import Recipe, parse_name_weights
 
@@ -26,7 +28,7 @@ AHEAD = 3  # batches that each thread may be ahead
 
 @dataclass(frozen=True)
 class Batch:
-    """Crops as the loop takes them.
+    """Crops as the loop takes them: arrays, or tensors that are on the device already.
 
     Attributes:
         rgb: (B, H, W, 3) uint8 sRGB: the truth.
@@ -34,8 +36,8 @@ class Batch:
             own luminance.
     """
 
-    rgb: Pixels
-    gray: Pixels | None
+    rgb: Pixels | Tensor
+    gray: Pixels | Tensor | None
 
 
 class Samples:
@@ -65,12 +67,20 @@ class Samples:
         ticks = (np.arange(count) + rng.random()) / count  # systematic: no photo far off its share
         return rng.permutation(np.searchsorted(edges, ticks).clip(0, count - 1))
 
+    def photo_of(self, number: int) -> int:
+        """Which photograph sample `number` is cut from."""
+        epoch, position = divmod(number, len(self.photos))
+        return int(self.order(epoch)[position])
+
+    def dice(self, number: int) -> np.random.Generator:
+        """What decides everything else about sample `number`."""
+        return np.random.default_rng((self.seed, number, 2))
+
     def sample(self, number: int) -> tuple[Pixels, Pixels | None]:
         """Sample `number`: its crop (H, W, 3) and, where the recipe ages, its grey (H, W)."""
-        epoch, position = divmod(number, len(self.photos))
-        pixels = self.photos[self.order(epoch)[position]].load()
-        rng = np.random.default_rng((self.seed, number, 2))
-        crop = draw_crop(rng, pixels, self.recipe)
+        pixels = self.photos[self.photo_of(number)].load()
+        rng = self.dice(number)
+        crop = draw_crop(rng, (pixels.shape[0], pixels.shape[1]), self.recipe)
         rgb = cut(pixels, crop, self.recipe.crop_px)
         return rgb, aged_gray(rgb, rng, self.recipe) if self._aged else None
 

@@ -30,9 +30,9 @@ class Crop:
     degrees: float = 0.0
 
 
-def draw_crop(rng: np.random.Generator, pixels: Pixels, recipe: Recipe) -> Crop:
-    """A random crop of a photograph, as the recipe says."""
-    height, width, _ = pixels.shape
+def draw_crop(rng: np.random.Generator, size: tuple[int, int], recipe: Recipe) -> Crop:
+    """A random crop of a photograph of that height and width, as the recipe says."""
+    height, width = size
     scale, down, across, flip, flip_vertical, turn = rng.random(6)
     if recipe.resize == "squash":
         side_h, side_w = float(height), float(width)
@@ -59,11 +59,17 @@ def center_crop(pixels: Pixels, recipe: Recipe) -> Crop:
     return Crop((height - side) / 2, (width - side) / 2, side, side)
 
 
+def region_of(crop: Crop, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Top, left, bottom, right of the whole pixels that the crop is made of; never empty."""
+    top, left = round(crop.top), round(crop.left)
+    bottom = min(size[0], max(top + 1, round(crop.top + crop.height)))
+    right = min(size[1], max(left + 1, round(crop.left + crop.width)))
+    return top, left, bottom, right
+
+
 def cut(pixels: Pixels, crop: Crop, side: int) -> Pixels:
     """The crop as (side, side, 3) uint8: area-averaged where it shrinks, cubic where it grows."""
-    top, left = round(crop.top), round(crop.left)
-    bottom = min(pixels.shape[0], max(top + 1, round(crop.top + crop.height)))
-    right = min(pixels.shape[1], max(left + 1, round(crop.left + crop.width)))
+    top, left, bottom, right = region_of(crop, (pixels.shape[0], pixels.shape[1]))
     region = pixels[top:bottom, left:right]
     shrinks = min(region.shape[:2]) >= side
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC

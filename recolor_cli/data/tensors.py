@@ -11,24 +11,20 @@ from torch import Tensor
 
 from recolor_cli.color.tensors import linear_to_srgb, rgb_to_lab, srgb_to_linear
 from recolor_cli.data.batches import Batch
+from recolor_cli.data.photos import Pixels
 
 
 class LabCrops:
     """A batch on the device, as L and ab; every conversion is made once, when first asked for.
 
     Args:
-        batch: uint8 crops.
+        batch: uint8 crops, on the device or not.
         device: where the network is.
     """
 
     def __init__(self, batch: Batch, device: torch.device) -> None:
-        pinned = device.type == "cuda"
-        rgb = torch.from_numpy(batch.rgb)
-        self._rgb = (rgb.pin_memory() if pinned else rgb).to(device, non_blocking=pinned)
-        self._gray = None
-        if batch.gray is not None:
-            gray = torch.from_numpy(batch.gray)
-            self._gray = (gray.pin_memory() if pinned else gray).to(device, non_blocking=pinned)
+        self._rgb = _moved(batch.rgb, device)
+        self._gray = None if batch.gray is None else _moved(batch.gray, device)
         self._lab: Tensor | None = None
         self._luminance: Tensor | None = None
         self._small_ab: dict[tuple[int, int], Tensor] = {}
@@ -86,6 +82,13 @@ class LabCrops:
             cells = linear_to_srgb(F.adaptive_avg_pool2d(linear, size))
             self._small_ab[size] = rgb_to_lab(cells)[:, 1:]
         return self._small_ab[size]
+
+
+def _moved(values: Pixels | Tensor, device: torch.device) -> Tensor:
+    """On the device; from pinned memory while the GPU still works on the step before."""
+    tensor = values if isinstance(values, Tensor) else torch.from_numpy(values)
+    pinned = device.type == "cuda" and not tensor.is_cuda
+    return (tensor.pin_memory() if pinned else tensor).to(device, non_blocking=pinned)
 
 
 _TABLES: dict[tuple[str, torch.device], Tensor] = {}

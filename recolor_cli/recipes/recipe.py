@@ -59,8 +59,8 @@ class Recipe:
     min_chroma: float = _field(
         2.0, low=0, high=100
     )  # greyer pictures (mean ab radius) are left out
-    cache: str = _field("ram", of="ram none")  # where decoded pictures are kept
-    workers: int = _field(1, low=0, high=256)  # threads that cut crops; 0 = in the loop
+    cache: str = _field("ram", of="ram device none")  # where pictures are kept and cut
+    workers: int = _field(1, low=0, high=256)  # threads that cut crops in ram; 0 = in the loop
 
     # The grey input as history would have made it: probability of each defect.
     age_spectral: float = _field(0.0, low=0, high=1)  # film that sees colours differently

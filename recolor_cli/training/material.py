@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recolor_cli.data.photos import LeftOut, Photo, load_photos
@@ -34,6 +34,10 @@ class Material:
         reasons = [f"{counts[r]} {r}" for r in counts if r not in SETS]
         out = f" ({', '.join(reasons)} left out)" if reasons else ""
         return f"training on {len(self.train)} photographs, validating on {len(self.val)}{out}"
+
+    def forget_training_pixels(self) -> None:
+        """Give the memory back once the device has them; they can still be read again."""
+        self.train[:] = [replace(photo, pixels=None) for photo in self.train]
 
 
 def load_material(

@@ -1,0 +1,199 @@
+"""What a run does beside learning: caches, signals, events, speed, where it starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from train_fixtures import StopAfter, small, write_photos
+
+from recolor_cli.checkpoints import load_weights, save_weights
+from recolor_cli.data.batches import Batch
+from recolor_cli.data.device import DeviceSamples
+from recolor_cli.train import train
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_photos(tmp_path_factory.mktemp("photos"), 20)
+
+
+@pytest.fixture(autouse=True)
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing them takes longer than the training."""
+    monkeypatch.setattr("recolor_cli.training.keeper.draw_curves", lambda *_: None)
+
+
+def state_of(run: Path) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(run / "last/state.pt", weights_only=True)
+    return state
+
+
+def entries_of(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+# --- cache=device ---
+
+
+def test_a_run_on_cached_photographs_resumes_bit_for_bit(photos: Path, tmp_path: Path) -> None:
+    recipe = small("tiny", tmp_path, total_images="16", cache="device", rotate_degrees="10")
+    recipe = replace(recipe, age_grain=0.5, age_jpeg=0.5, age_tone=0.5, ema_halflife_images=8.0)
+    whole = train(recipe, [photos], tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, [photos], tmp_path / "cut", watcher=StopAfter(8))
+    cut = train(recipe, [photos], tmp_path / "cut", resume=True)
+    expected, found = state_of(whole), state_of(cut)
+    for key in ("generator", "average"):
+        for name, value in expected[key].items():
+            assert torch.equal(value, found[key][name]), name
+
+
+def test_the_cache_decides_where_crops_are_cut_and_not_what_is_learnt(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_on_device = []
+    batch = DeviceSamples.batch
+
+    def note(self: DeviceSamples, first: int, count: int) -> Batch:
+        cut_on_device.append(first)
+        return batch(self, first, count)
+
+    monkeypatch.setattr(DeviceSamples, "batch", note)
+    recipe = small("tiny", tmp_path, total_images="16", log_every_images="4", lr="1e-4")
+    losses = []
+    for cache in ("ram", "device", "none"):
+        run = train(replace(recipe, cache=cache), [photos], tmp_path / cache, seed=5)
+        losses.append([entry["g"] for entry in entries_of(run) if "g" in entry])
+    assert losses[0] == losses[2]
+    assert losses[0] == pytest.approx(losses[1], rel=0.01)  # some pixels are rounded elsewise
+    assert cut_on_device == [0, 4, 8, 12]
+
+
+# --- signals ---
+
+
+def test_signals_end_a_real_command_with_a_checkpoint(photos: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    settings = ["batch=4", "crop_px=32", "network.base=4", "min_side_px=16", "total_images=999999"]
+    settings += ["epochs=0", "val_share=0.2", "validate_every_images=900000", "log_every_images=40"]
+    settings += ["checkpoint_minutes=0", "precision=fp32"]
+    begin = ["--recipe", "tiny", "--data", str(photos), "--out", str(run)]
+    begin += [f"--set={setting}" for setting in settings]
+    seen = 0
+    for number, arguments in ((signal.SIGINT, begin), (signal.SIGTERM, ["--resume", str(run)])):
+        command = [sys.executable, "-m", "recolor_cli", "train", "--quiet", "--threads", "1"]
+        process = subprocess.Popen(
+            [*command, "--device", "cpu", *arguments],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            _wait_until_it_trains(process, run, seen)
+            process.send_signal(number)
+            _, errors = process.communicate(timeout=120)
+        finally:
+            process.kill()
+            process.wait()
+        assert process.returncode == 130, errors
+        assert "Traceback" not in errors
+        assert state_of(run)["seen"] > seen
+        seen = state_of(run)["seen"]
+        assert seen % 4 == 0
+        assert load_weights(run / "last/model.safetensors").card.step == seen // 4
+
+
+def _wait_until_it_trains(process: subprocess.Popen[str], run: Path, seen: int) -> None:
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if (run / "log.jsonl").exists() and any(e["images"] > seen for e in entries_of(run)):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"it did not train: {process.poll()}")
+
+
+# --- TensorBoard ---
+
+
+def test_events_hold_what_the_log_holds(photos: Path, tmp_path: Path) -> None:
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    recipe = small("tiny", tmp_path, total_images="16", log_every_images="4", tensorboard="true")
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, [photos], tmp_path / "run", watcher=StopAfter(8))
+    run = train(recipe, [photos], tmp_path / "run", resume=True)
+    events = accumulators.EventAccumulator(str(run / "events"))
+    events.Reload()
+    entries = entries_of(run)
+    for name in ("g", "lr", "val_ab_error"):
+        logged = {entry["images"]: entry[name] for entry in entries if name in entry}
+        shown = {event.step: event.value for event in events.Scalars(name)}
+        assert shown == pytest.approx(logged, rel=1e-6)
+        assert logged
+    assert [event.step for event in events.Scalars("g")] == [4, 8, 12, 16]
+
+
+# --- speed ---
+
+
+def test_speed_is_that_of_training_alone(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("recolor_cli.training.keeper.time.monotonic", lambda: clock[0])
+
+    class Ticking(StopAfter):
+        """A second for each image; half an hour for whatever is not training."""
+
+        def step(self, images: int, total: int, values: object) -> None:
+            if not values:
+                clock[0] += 4.0
+
+    def slow(*_: object, **__: object) -> None:
+        clock[0] += 1800.0
+
+    # Judged between two lines of the log, which once made the next line far too fast.
+    recipe = small("tiny", tmp_path, total_images="48", log_every_images="16")
+    recipe = replace(recipe, validate_every_images=12, checkpoint_minutes=0)
+    monkeypatch.setattr("recolor_cli.training.keeper.draw_curves", slow)
+    monkeypatch.setattr("recolor_cli.training.keeper.draw_samples", slow)
+    run = train(recipe, [photos], tmp_path / "run", watcher=Ticking(10**9))
+    rates = [entry["images_per_s"] for entry in entries_of(run) if "images_per_s" in entry]
+    assert rates == [1.0, 1.0, 1.0]
+
+
+# --- where a run starts ---
+
+
+def test_a_run_starts_from_the_best_weights_of_another_or_else_its_last(
+    photos: Path, tmp_path: Path
+) -> None:
+    recipe = small("tiny", tmp_path, total_images="4")
+    first = train(recipe, [photos], tmp_path / "first")
+    best, last = (first / f"{name}/model.safetensors" for name in ("best", "last"))
+    damaged = load_weights(best)
+    with torch.no_grad():
+        next(damaged.network.parameters()).add_(1)  # so that the two can be told apart
+    save_weights(best, damaged.network, damaged.card)
+    for folder, expected in (("from-best", best), ("from-last", last)):
+        wanted = load_weights(expected)
+        started = replace(recipe, init=str(first), lr=0.0, ema_halflife_images=0.0)
+        second = train(started, [photos], tmp_path / folder)
+        found = load_weights(second / "last/model.safetensors").network
+        for name, value in wanted.network.named_parameters():
+            assert torch.equal(value, found.get_parameter(name)), name
+        said = json.loads((second / "recipe.json").read_text())["loaded"]["init"]
+        assert said.endswith(f"sha256:{wanted.sha256}")
+        shutil.rmtree(first / "best", ignore_errors=True)
