@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, Protocol
 
 import torch
@@ -108,6 +109,18 @@ class Sums:
         self._counts.clear()
 
 
+def upkeep(method: Callable[[Keeper, int], None]) -> Callable[[Keeper, int], None]:
+    """A method of the keeper whose time is not training, and does not count in images/s."""
+
+    @wraps(method)
+    def timed(self: Keeper, seen: int) -> None:
+        begun = time.monotonic()
+        method(self, seen)
+        self.since += time.monotonic() - begun
+
+    return timed
+
+
 class Keeper:
     """Writes a run's folder; only the first process has one that writes.
 
@@ -135,10 +148,12 @@ class Keeper:
         self.first: float | None = state["first"] if state else None
         self.seconds: float = state["seconds"] if state else 0.0
         self.figures: dict[str, float] = {}  # of the latest judgement
-        self._begun = self._saved = self._logged = time.monotonic()
+        # Speed is counted since the last line of the log, later by what upkeep took in between.
+        self.since = self._begun = self._saved = time.monotonic()
         self._events: Any = None
         if self.recipe.tensorboard:
-            self._events = _open_events(run)
+            # What a killed run wrote after its last checkpoint is not shown.
+            self._events = _open_events(run, state["seen"] + 1 if state else None)
 
     def check(self, values: Mapping[str, float], seen: int) -> None:
         """Refuse losses that training cannot come back from.
@@ -171,11 +186,12 @@ class Keeper:
             images: how many since the last line.
         """
         now = time.monotonic()
-        rate, self._logged = images / max(now - self._logged, 1e-9), now
+        rate, self.since = images / max(now - self.since, 1e-9), now
         epoch = seen / len(self.material.train)
         values = {"epoch": round(epoch, 4), "lr": lr, **values, "images_per_s": round(rate, 2)}
         self._write(seen, values)
 
+    @upkeep
     def judge(self, seen: int) -> None:
         """Validate, and keep the best; draw the curves."""
         players, recipe = self.players, self.recipe
@@ -192,8 +208,8 @@ class Keeper:
             self.best = self.figures[figure]
             self.run.save_model("best", players.judged, self.card(seen))
         draw_curves(self.run.read_log(), self.run.file("curves.png"))
-        self._logged = time.monotonic()
 
+    @upkeep
     def draw_samples(self, seen: int) -> None:
         """samples/NUMBER.png: the first validation photographs."""
         players = self.players
@@ -209,6 +225,7 @@ class Keeper:
         players.g.network.train()
         draw_samples(ab, crops, self.run.file(f"samples/{seen:09d}.png"))
 
+    @upkeep
     def save(self, seen: int) -> None:
         """last/: the model, then the state that a resumed run starts from."""
         self.seconds += time.monotonic() - self._begun
@@ -254,11 +271,11 @@ class Keeper:
             self._events.flush()
 
 
-def _open_events(run: RunFolder) -> Any:
+def _open_events(run: RunFolder, purge_from: int | None) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise MissingExtraError(
             "tensorboard=true needs the package; pip install 'recolor-cli[tensorboard]'"
         ) from None
-    return SummaryWriter(str(run.file("events")))
+    return SummaryWriter(str(run.file("events")), purge_step=purge_from)
