@@ -13,14 +13,17 @@ from recolor_cli.recipes.recipe import TYPES, Recipe, did_you_mean
 
 
 def parse_value(text: str, kind: type | None) -> Any:
-    """The text of `--set` as a value of the field's type; None: as JSON where it is JSON."""
+    """The text of `--set` as a value of the field's type.
+
+    None, for a network's argument: as JSON where it is JSON; 320,256 is a tuple, resnet18 is text.
+    """
     if kind is str:
         return text
     try:
         value = json.loads(text)
     except json.JSONDecodeError:
         if kind is None:
-            return text
+            return _numbers(text)
         try:  # 1e-3 is JSON, but 1_000 and .5 are what people also write
             value = int(text) if kind is int else float(text)
         except ValueError:
@@ -28,6 +31,15 @@ def parse_value(text: str, kind: type | None) -> Any:
     if kind is int and isinstance(value, float) and value.is_integer():
         return int(value)  # 2e6
     return tuple(value) if isinstance(value, list) else value
+
+
+def _numbers(text: str) -> str | tuple[int, ...]:
+    """320,256,128 as numbers; whatever else there is, as it stands."""
+    parts = text.strip("()").split(",")
+    numbers = [part.strip() for part in parts if part.strip()]
+    if len(parts) > 1 and numbers and all(number.isdecimal() for number in numbers):
+        return tuple(map(int, numbers))
+    return text
 
 
 def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
