@@ -397,7 +397,7 @@ function showFacts(photo) {
   const settings = Object.entries(photo.settings).map(([key, value]) => `${key.replace("_", " ")} ${value}`);
   const chosen = hasSettings(mark)
     ? Object.entries(mark.settings).map(([key, value]) => `${key.replace("_", " ")} ${value}`).join(", ") : "";
-  const copy = photo.after_is_copy ? "shown as a smaller copy" : "";
+  const copy = photo.after_is_copy ? "shown as a JPEG copy" : "";
   const facts = [
     ["Mark", !mark ? "" : mark.mark === "keep" ? "keep" : chosen ? "redo with " + chosen : "redo"],
     ["Suspicious", photo.flags.map(flag => FLAGS[flag]).join(", ")],
@@ -475,6 +475,7 @@ element("redo-with").addEventListener("close", () => {
   delete marks[redoing.id];
   setMark(redoing, "redo", Object.keys(settings).length ? settings : undefined);
 });
+element("redo-with-cancel").onclick = () => element("redo-with").close("cancel");
 element("save").onclick = save;
 element("help-open").onclick = () => element("help").showModal();
 

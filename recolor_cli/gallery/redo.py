@@ -24,7 +24,8 @@ from recolor_cli.errors import UsageError
 from recolor_cli.gallery.review import Mark, Review
 from recolor_cli.images.find import SUFFIXES
 
-RECORDED = ("model", "input_size", "saturation", "temperature", "precision", "quality", "format")
+TYPED = ("model", "input_size", "saturation", "temperature", "precision", "quality")
+RECORDED = (*TYPED, "format", "seed")
 CHANGED = "has changed since the review; look at it again"
 KEPT = "kept, as marked"
 
@@ -75,12 +76,12 @@ class Redo:
             assert line is not None
             values = {**_recorded(manifest, line), **chosen, **mark.settings}
             wanted = replace(settings, **values, force=True, shard=(1, 1))
-            groups.setdefault(wanted, []).append(_target(self.out, mark.key, line))
+            groups.setdefault(wanted, []).append(_target(self.out, mark.key, manifest, line))
         self.runs = [
             Run(Plan(targets, self.out), wanted, report) for wanted, targets in groups.items()
         ]
         self.summary = Summary(len(review.marks))
-        self._settings = settings
+        self.settings = settings
         self._again = again
         self._now: Run | None = None
 
@@ -177,6 +178,7 @@ def _recorded(manifest: Manifest, line: Line) -> Mapping[str, Any]:
     return {name: run[name] for name in RECORDED if name in run}
 
 
-def _target(out: Path, key: str, line: Line) -> Target:
-    place = PurePosixPath(key)
-    return Target(Path(line.source), out / key, key, SUFFIXES.get(place.suffix.lower()))
+def _target(out: Path, key: str, manifest: Manifest, line: Line) -> Target:
+    format = SUFFIXES.get(PurePosixPath(key).suffix.lower())
+    variant = manifest.runs.get(line.settings, {}).get("variant", 0)
+    return Target(Path(line.source), out / key, key, format, variant)
