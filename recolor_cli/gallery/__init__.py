@@ -8,4 +8,5 @@ review.py        review.json: what a person marked, checked
 redo.py          Redo: does what was marked
 side_by_side.py  grey | colour in one picture beside a result
 sheet.py         one photograph made in several ways, as a labelled contact sheet
+variants.py      the variants of a photograph side by side
 """
