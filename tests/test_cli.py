@@ -45,7 +45,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["colorise"], 2, "Did you mean 'colorize'?"),
         (["--colour"], 2, "No such option"),
         (["colorize", "--help"], 0, "--saturation"),
-        (["colorize"], 2, "Missing argument"),
+        (["colorize"], 2, "no input; name photographs"),
         (["colorize", "IN"], 2, "--out"),
         (["colorize", "nowhere", "-o", "out"], 2, "no such file or folder: 'nowhere'"),
         (["colorize", "no*such.jpg", "-o", "out"], 2, "nothing matches"),

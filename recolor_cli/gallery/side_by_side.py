@@ -37,13 +37,18 @@ def check_comparisons(targets: Sequence[Target]) -> None:
     Raises:
         UsageError: There are such; the text names the two.
     """
-    outputs = {target.output for target in targets}
+    taken = {target.output: target.output for target in targets}
     for target in targets:
-        if comparison_of(target.output) in outputs:
+        place = comparison_of(target.output)
+        if place in taken:
             raise UsageError(
-                f"the comparison of {str(target.output)!r} would be written over the result "
-                f"{str(comparison_of(target.output))!r}; leave out --compare, or rename that input"
+                f"the comparison of {str(target.output)!r} would have the name {str(place)!r}, "
+                f"as has that of {str(taken[place])!r}; leave out --compare, or rename an input"
+                if taken[place] != place
+                else f"the comparison of {str(target.output)!r} would be written over the result "
+                f"{str(place)!r}; leave out --compare, or rename that input"
             )
+        taken[place] = target.output
 
 
 def write_comparison(source: Path, output: Path) -> Path | None:
