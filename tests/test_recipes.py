@@ -7,8 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from recolor_cli.errors import RecipeError, UsageError
+from recolor_cli.models.base import BinsUNet
+from recolor_cli.models.encoders import ResNet18Encoder
 from recolor_cli.recipes import (
     BASE,
     RECIPES,
@@ -20,6 +23,7 @@ from recolor_cli.recipes import (
     read_settings,
 )
 from recolor_cli.training.estimate import count_parameters
+from recolor_cli.training.networks import build_generator
 
 REPORTS = {
     "000": {"simple-adam", "simple-sgd", "normal", "complex", "wgan-clip"},
@@ -96,6 +100,21 @@ def test_an_override_changes_its_field_alone() -> None:
     assert override(BASE, {"total_images": "2e6"}).total_images == 2_000_000
     assert override(BASE, {"tensorboard": "true"}).tensorboard is True
     assert override(TINY, {"network.base": "8"}).network_arguments == {"base": 8}
+
+
+@pytest.mark.parametrize("widths", ["320,256,128,96", "(320, 256, 128, 96)", "[320,256,128,96]"])
+def test_tuples_and_names_reach_the_network(widths: str) -> None:
+    recipe = override(
+        BASE, {"network.encoder": "resnet18", "network.tail": "384", "network.widths": widths}
+    )
+    with torch.device("meta"):
+        network = build_generator(recipe)
+    assert isinstance(network, BinsUNet)
+    assert isinstance(network.encoder, ResNet18Encoder)
+    assert network.head.in_channels == 96
+    assert network.bottleneck[0].out_channels == 320
+    assert network.stride == 32
+    assert override(BASE, {"network.encoder": "a,b"}).network_arguments["encoder"] == "a,b"
 
 
 @pytest.mark.parametrize(

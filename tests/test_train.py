@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import pytest
 import torch
-from train_fixtures import StopAfter, small, write_photos
+from train_fixtures import NARROW_RESNET18, StopAfter, small, write_photos
 
 from recolor_cli.checkpoints import load_weights
 from recolor_cli.errors import DataError, RecipeError, RecolorError, UsageError, WeightsError
@@ -297,7 +297,10 @@ def test_what_cannot_be_trained_says_why(
         train(small("tiny", tmp_path, **changes), [photos], tmp_path / "run")
 
 
-def test_a_frozen_encoder_needs_weights_and_says_which(photos: Path, tmp_path: Path) -> None:
+def test_a_frozen_encoder_needs_weights_and_says_which(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(*NARROW_RESNET18)
     recipe = small("advanced", tmp_path, encoder_weights=str(tmp_path / "absent.pth"))
     with pytest.raises(WeightsError, match=r"absent\.pth"):
         train(recipe, [photos], tmp_path / "run")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from train_fixtures import StopAfter, small, write_photos
+from train_fixtures import NARROW_RESNET18, StopAfter, small, write_photos
 
 from recolor_cli.checkpoints import load_weights
 from recolor_cli.recipes import RECIPES
@@ -17,6 +17,12 @@ from recolor_cli.train import train
 def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing them takes longer than the training; test_train.py looks at them."""
     monkeypatch.setattr("recolor_cli.training.keeper.draw_curves", lambda *_: None)
+
+
+@pytest.fixture(autouse=True)
+def narrow_resnet18(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its state is 370 MB with Adam's, and is written four times for each recipe."""
+    monkeypatch.setattr(*NARROW_RESNET18)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,9 @@ SIDE = 72
 SMALL: dict[str, dict[str, str]] = {
     "base": {
         "crop_px": "64",
-        "network.widths": "[32, 32, 32, 32]",
+        "network.encoder": "resnet18",
+        "network.tail": "16",
+        "network.widths": "32,32,32,32",
         "network.bin_step": "25",
     },
     "tiny": {"network.base": "4", "crop_px": "32"},
@@ -35,6 +37,9 @@ SMALL: dict[str, dict[str, str]] = {
     "cgan-resnet18": {"crop_px": "32"},
     "advanced": {"crop_px": "32"},
 }
+
+
+NARROW_RESNET18 = ("recolor_cli.models.resnet18_unet.WIDTHS", (8, 8, 8, 16, 16))
 
 
 class StopAfter(Silent):
@@ -105,7 +110,7 @@ def small(name: str, folder: Path, **changes: str) -> Recipe:
 def resnet18_file(folder: Path) -> Path:
     """torchvision's names and shapes, random values."""
     state = dict(ResNet18UNet().backbone.state_dict())
-    state["conv1.weight"] = torch.randn(64, 3, 7, 7) * 0.05
+    state["conv1.weight"] = torch.randn(len(state["conv1.weight"]), 3, 7, 7) * 0.05
     return _save(folder / "resnet18.pth", state)
 
 
