@@ -138,6 +138,9 @@ def train(
 
     if threads:
         torch.set_num_threads(threads)
+    # Adam's moments of quiet weights fade into numbers too small for a processor's fast path. It
+    # is this process's choice, not the library's, and comes before torch starts its threads.
+    torch.set_flush_denormal(True)
     with ExitStack() as stack:
         run = train_recipe(
             plan.recipe,
