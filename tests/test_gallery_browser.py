@@ -36,11 +36,16 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "out" / NAME
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Browser]:
-    with Browser(tmp_path / "profile") as opened:
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with Browser(tmp_path_factory.mktemp("profile")) as opened:
         yield opened
-        assert opened.errors() == []
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Iterator[Browser]:
+    yield chromium
+    assert chromium.errors() == []
 
 
 def open_page(browser: Browser, page: Path) -> None:
