@@ -1,28 +1,34 @@
 """Images/s of `complex` + PatchGAN trained by recolor, and the way public pix2pix code does it.
 
-    python benchmarks/train_step.py [--images 64] [--batch 4] [--size 256] [--device auto]
+    python benchmarks/train_step.py [--images 64] [--batch 4] [--size 256] [--rounds 3] [--quick]
 
 Both train the same networks on the same files with the same losses, from file to optimiser step:
 
-    theirs   every epoch each file is opened with Pillow, resized, and turned to Lab by
-             scikit-image, one at a time, in the loop; float32, NCHW; the discriminator's
-             weights collect gradients in the generator's step, which are thrown away
-    ours     decoded once, crops cut by threads ahead of the loop, Lab on the device, channels last,
-             bf16 where the device multiplies it faster; the discriminator rests in the generator's
-             step
+    theirs   each epoch every file is opened with Pillow, resized, and turned to Lab by
+             scikit-image, one at a time, by one worker process; float32, NCHW; the discriminator
+             judges three times and collects gradients in the generator's step, which are thrown
+             away
+    ours     decoded once, crops cut ahead of the loop (or on the device: --cache device), Lab on
+             the device, channels last, bf16 where the device multiplies it faster; the
+             discriminator rests in the generator's step
 
-The second epoch is timed (the first fills caches), and the phases of both are printed, so that the
-data path and the networks can be told apart.
+Three things are measured, each alternating between the two, so that a busy machine is unfair to
+both alike: the data path alone, the step alone (on a batch that is there), and both as they run. An
+epoch is driven before, which fills the caches. Medians of all rounds, and their ratios.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,10 +36,12 @@ import torch
 from PIL import Image
 from skimage.color import rgb2lab
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from recolor_cli.data.batches import Samples
+from recolor_cli.data.device import DeviceSamples
 from recolor_cli.data.tensors import LabCrops
-from recolor_cli.devices import choose_machine
+from recolor_cli.devices import Machine, choose_machine
 from recolor_cli.models import create_discriminator, create_model
 from recolor_cli.models.initialization import normal_init
 from recolor_cli.recipes import RECIPES, Recipe
@@ -42,10 +50,14 @@ from recolor_cli.training.distributed import Ranks
 from recolor_cli.training.material import load_material
 from recolor_cli.training.players import assemble
 
+READY = 4  # batches that may be there already when the data path alone is timed
+PARTS = ("data", "step", "both")
 
-def write_files(folder: Path, count: int) -> None:
+
+def write_files(folder: Path, first: int, count: int) -> None:
     """JPEG photographs of ImageNet's usual size, 500 x 375."""
-    for index in range(count):
+    folder.mkdir()
+    for index in range(first, first + count):
         rng = np.random.default_rng(index)
         coarse = rng.integers(0, 256, (12, 16, 3), np.uint8)
         pixels = cv2.resize(coarse, (500, 375), interpolation=cv2.INTER_CUBIC).astype(np.int16)
@@ -53,116 +65,197 @@ def write_files(folder: Path, count: int) -> None:
         cv2.imwrite(str(folder / f"{index:04d}.jpg"), pixels.clip(0, 255).astype(np.uint8))
 
 
-def theirs(files: list[Path], recipe: Recipe, device: torch.device) -> dict[str, float]:
-    """Seconds an image in data and in networks, as public pix2pix colourisers train."""
-    generator = create_model("pix2pix-unet").to(device)
-    discriminator = create_discriminator("patchgan").to(device)
-    for network in (generator, discriminator):
-        normal_init(network)
-        network.train()
-    g_optimizer = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
-    d_optimizer = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
-    bce, l1 = nn.BCEWithLogitsLoss(), nn.L1Loss()
-    seconds = {"data": 0.0, "networks": 0.0}
+class LabFiles(Dataset[tuple[Tensor, Tensor]]):
+    """Files as public pix2pix colourisers read them: L and ab, -1..1."""
 
-    def load(path: Path) -> tuple[Tensor, Tensor]:
-        picture = Image.open(path).convert("RGB")
-        picture = picture.resize((recipe.crop_px, recipe.crop_px), Image.Resampling.BICUBIC)
+    def __init__(self, files: list[Path], side: int) -> None:
+        self.files, self.side = files, side
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        picture = Image.open(self.files[index]).convert("RGB")
+        picture = picture.resize((self.side, self.side), Image.Resampling.BICUBIC)
         lab = torch.from_numpy(rgb2lab(np.array(picture)).astype("float32")).permute(2, 0, 1)
         return lab[:1] / 50 - 1, lab[1:] / 110
 
-    for epoch in range(2):
-        for first in range(0, len(files), recipe.batch):
-            start = time.perf_counter()
-            pairs = [load(path) for path in files[first : first + recipe.batch]]
-            gray = torch.stack([pair[0] for pair in pairs]).to(device)
-            ab = torch.stack([pair[1] for pair in pairs]).to(device)
-            loaded = time.perf_counter()
 
-            fake = generator(gray)
-            verdict_fake = discriminator(torch.cat((gray, fake.detach()), 1))
-            verdict_real = discriminator(torch.cat((gray, ab), 1))
-            loss_fake = bce(verdict_fake, torch.zeros_like(verdict_fake))
-            loss_d = (loss_fake + bce(verdict_real, torch.ones_like(verdict_real))) * 0.5
-            d_optimizer.zero_grad()
-            loss_d.backward()
-            d_optimizer.step()
-            verdict = discriminator(torch.cat((gray, fake), 1))
-            loss_g = bce(verdict, torch.ones_like(verdict)) + 100 * l1(fake, ab)
-            g_optimizer.zero_grad()
-            loss_g.backward()
-            g_optimizer.step()
-            loss_g.item()  # what their loops print
-            if epoch == 1:
-                seconds["data"] += (loaded - start) / len(files)
-                seconds["networks"] += (time.perf_counter() - loaded) / len(files)
-    return seconds
+class Theirs:
+    """Public pix2pix code."""
+
+    def __init__(self, folder: Path, recipe: Recipe, machine: Machine) -> None:
+        self.device = machine.device
+        self.generator = create_model("pix2pix-unet").to(self.device)
+        self.discriminator = create_discriminator("patchgan").to(self.device)
+        for network in (self.generator, self.discriminator):
+            normal_init(network)
+            network.train()
+        adam = {"lr": 2e-4, "betas": (0.5, 0.999)}
+        self.g_optimizer = torch.optim.Adam(self.generator.parameters(), **adam)
+        self.d_optimizer = torch.optim.Adam(self.discriminator.parameters(), **adam)
+        self.bce, self.l1 = nn.BCEWithLogitsLoss(), nn.L1Loss()
+        self.loader = DataLoader(
+            LabFiles(sorted(folder.iterdir()), recipe.crop_px), recipe.batch, shuffle=True,
+            num_workers=1, drop_last=True, persistent_workers=True,
+            pin_memory=self.device.type == "cuda",
+        )  # fmt: skip
+        self.batches: Iterator[tuple[Tensor, Tensor]] = self._endless()
+
+    def _endless(self) -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            yield from self.loader
+
+    def load(self) -> tuple[Tensor, Tensor]:
+        """The next batch, on the device."""
+        gray, ab = next(self.batches)
+        return gray.to(self.device), ab.to(self.device)
+
+    def step(self, batch: tuple[Tensor, Tensor]) -> None:
+        """One step of each network."""
+        gray, ab = batch
+        fake = self.generator(gray)
+        verdict_fake = self.discriminator(torch.cat((gray, fake.detach()), 1))
+        verdict_real = self.discriminator(torch.cat((gray, ab), 1))
+        loss_fake = self.bce(verdict_fake, torch.zeros_like(verdict_fake))
+        loss_d = (loss_fake + self.bce(verdict_real, torch.ones_like(verdict_real))) * 0.5
+        self.d_optimizer.zero_grad()
+        loss_d.backward()
+        self.d_optimizer.step()
+        verdict = self.discriminator(torch.cat((gray, fake), 1))
+        loss_g = self.bce(verdict, torch.ones_like(verdict)) + 100 * self.l1(fake, ab)
+        self.g_optimizer.zero_grad()
+        loss_g.backward()
+        self.g_optimizer.step()
+        loss_g.item()  # what their loops print
+
+    def close(self) -> None:
+        """Stop the worker."""
+        del self.batches, self.loader
 
 
-def ours(folder: Path, recipe: Recipe, device: str) -> dict[str, float]:
-    """The same with recolor's parts, in the order of its loop."""
-    machine = choose_machine(device, recipe.precision)
-    material = load_material(recipe, [folder], stored=None)
-    players = assemble(recipe, material, machine, Ranks(), 0, None)
-    samples = Samples(material.train, recipe, 0)
-    batches = samples.batches(0, recipe.batch, recipe.batch, recipe.workers)
-    steps = len(material.train) // recipe.batch
-    seconds = {"data": 0.0, "networks": 0.0}
-    assert players.d is not None
-    assert players.game is not None
-    for step in range(2 * steps):
-        start = time.perf_counter()
-        crops = LabCrops(next(batches), machine.device)
-        loaded = time.perf_counter()
+class Ours:
+    """recolor's parts in the order of its loop."""
+
+    def __init__(self, folder: Path, recipe: Recipe, machine: Machine) -> None:
+        self.device = machine.device
+        material = load_material(recipe, [folder], [folder.with_name("val")])
+        self.players = assemble(recipe, material, machine, Ranks(), 0, None)
+        samples: Samples | DeviceSamples
+        if recipe.cache == "device":
+            samples = DeviceSamples(material.train, recipe, 0, machine.device)
+        else:
+            samples = Samples(material.train, recipe, 0)
+        self.batches = samples.batches(0, recipe.batch, recipe.batch, recipe.workers)
+
+    def load(self) -> LabCrops:
+        """The next batch, on the device, with its Lab."""
+        crops = LabCrops(next(self.batches), self.device)
+        crops.lab.flatten()[0].item()
+        return crops
+
+    def step(self, crops: LabCrops) -> None:
+        """One step of each network."""
+        players, d, game = self.players, self.players.d, self.players.game
+        assert d is not None
+        assert game is not None
         output, crops = players.paint(crops)
         with torch.no_grad():
             fake = players.objective.fake(output.detach(), crops)
             real = players.objective.real(crops, fake.shape[-2:])
-        d_step(players.d, real, fake, players.game, players.backward)
-        players.move(players.d, 1.0)
-        losses = g_step(output, crops, players.objective, players.d, players.game, players.backward)
+        d_step(d, real, fake, game, players.backward)
+        players.move(d, 1.0)
+        losses = g_step(output, crops, players.objective, d, game, players.backward)
         players.move(players.g, 1.0)
         losses["g"].item()
-        if step >= steps:
-            seconds["data"] += (loaded - start) / (steps * recipe.batch)
-            seconds["networks"] += (time.perf_counter() - loaded) / (steps * recipe.batch)
-    batches.close()
-    return seconds
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self.batches.close()
 
 
-def show(name: str, seconds: dict[str, float]) -> float:
-    """Print one row; returns images/s."""
-    rate = 1 / sum(seconds.values())
-    parts = "  ".join(f"{part} {1000 * value:8.2f} ms" for part, value in seconds.items())
-    print(f"{name:<8} {rate:8.2f} images/s   {parts}", flush=True)
-    return rate
+def measure(side: Any, steps: int, batch: int, device: torch.device) -> dict[str, float]:
+    """Seconds an image in each of `PARTS`."""
+
+    def timed(action: Callable[[], object]) -> float:
+        start = time.perf_counter()
+        for _ in range(steps):
+            action()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return (time.perf_counter() - start) / (steps * batch)
+
+    for _ in range(READY):
+        side.load()
+    data = timed(side.load)
+    ready = side.load()
+    step = timed(lambda: side.step(ready))
+    return {"data": data, "step": step, "both": timed(lambda: side.step(side.load()))}
 
 
 def main() -> None:
-    """Train both ways and print them side by side."""
+    """Train both ways, in turns, and print them side by side."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--cache", default="ram", choices=("ram", "device"))
+    parser.add_argument("--quick", action="store_true", help="4 files, batch 2, one round")
     options = parser.parse_args()
+    if options.quick:
+        options.images, options.batch, options.rounds = 4, 2, 1
     recipe = replace(
         RECIPES["complex"], crop_px=options.size, batch=options.batch, initialization="normal",
         reconstruction_weight=100.0, lr=2e-4, beta1=0.5, val_share=0.0, test_share=0.0,
-        min_chroma=0.0, precision=options.precision,
+        min_chroma=0.0, precision=options.precision, cache=options.cache,
     )  # fmt: skip
     machine = choose_machine(options.device, recipe.precision)
+    steps = options.images // options.batch
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_files(folder, options.images)
+        folder = Path(name, "train")
+        write_files(folder, 0, options.images)
+        write_files(folder.with_name("val"), options.images, 1)
+        load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
         print(f"{options.images} JPEG files, {options.size} px, batch {options.batch}, {machine}")
-        runs: dict[str, Callable[[], dict[str, float]]] = {
-            "theirs": lambda: theirs(sorted(folder.iterdir()), recipe, machine.device),
-            "ours": lambda: ours(folder, recipe, options.device),
+        print(f"{options.rounds} rounds, cache {options.cache}{load}")
+        sides: dict[str, Any] = {
+            "theirs": Theirs(folder, recipe, machine),
+            "ours": Ours(folder, recipe, machine),
         }
-        rates = {name: show(name, run()) for name, run in runs.items()}
-    print(f"ours / theirs: {rates['ours'] / rates['theirs']:.2f}")
+        seconds: dict[str, dict[str, list[float]]] = {
+            name: {part: [] for part in PARTS} for name in sides
+        }
+        warm_up = [side for side in sides.values() for _ in range(steps)]
+        for side in warm_up:
+            side.load()
+        for side in sides.values():
+            side.step(side.load())
+        turns = cycle([list(sides), list(reversed(sides))])  # nobody always comes first
+        for _, turn in zip(range(options.rounds), turns, strict=False):
+            for name in turn:
+                found = measure(sides[name], steps, options.batch, machine.device)
+                for part, value in found.items():
+                    seconds[name][part].append(value)
+        for side in sides.values():
+            side.close()
+    report(seconds)
+
+
+def report(seconds: dict[str, dict[str, list[float]]]) -> None:
+    """Medians in ms an image and images/s, and how many times faster ours are."""
+    print(f"{'':<8}" + "".join(f"{part:>22}" for part in PARTS))
+    medians = {
+        name: {part: statistics.median(values) for part, values in parts.items()}
+        for name, parts in seconds.items()
+    }
+    for name, parts in medians.items():
+        row = "".join(f"{1000 * s:>10.2f} ms {1 / s:>7.2f}/s" for s in parts.values())
+        print(f"{name:<8}{row}")
+    ratios = {part: medians["theirs"][part] / medians["ours"][part] for part in PARTS}
+    print(f"{'ratio':<8}" + "".join(f"{ratio:>21.2f}x" for ratio in ratios.values()))
 
 
 if __name__ == "__main__":
