@@ -95,7 +95,10 @@ def test_networks_have_the_stated_number_of_parameters(
 def test_an_override_changes_its_field_alone() -> None:
     changed = override(BASE, {"lr": "1e-3", "batch": "64", "network.widths": "[32,32,32,32]"})
     assert changed == dataclasses.replace(
-        BASE, lr=1e-3, batch=64, network_arguments={"widths": (32, 32, 32, 32)}
+        BASE,
+        lr=1e-3,
+        batch=64,
+        network_arguments={**BASE.network_arguments, "widths": (32, 32, 32, 32)},
     )
     assert override(BASE, {"total_images": "2e6"}).total_images == 2_000_000
     assert override(BASE, {"tensorboard": "true"}).tensorboard is True
@@ -140,8 +143,9 @@ def test_tuples_and_names_reach_the_network(widths: str) -> None:
     ],
 )
 def test_wrong_settings_are_refused_in_one_line(field: str, value: str, text: str) -> None:
+    recipe = dataclasses.replace(BASE, batch=32, scale_max=1.6)
     with pytest.raises(RecipeError) as refused:
-        override(BASE, {field: value})
+        override(recipe, {field: value})
     assert text in str(refused.value)
     assert "\n" not in str(refused.value)
 
