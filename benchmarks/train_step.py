@@ -1,6 +1,6 @@
 """Images/s of `complex` + PatchGAN trained by recolor, and the way public pix2pix code does it.
 
-    python benchmarks/train_step.py [--images 64] [--batch 4] [--size 256] [--rounds 3] [--quick]
+    python benchmarks/train_step.py [--images 64] [--batch 4] [--size 256] [--base 64] [--quick]
 
 Both train the same networks on the same files with the same losses, from file to optimiser step:
 
@@ -86,8 +86,9 @@ class Theirs:
 
     def __init__(self, folder: Path, recipe: Recipe, machine: Machine) -> None:
         self.device = machine.device
-        self.generator = create_model("pix2pix-unet").to(self.device)
-        self.discriminator = create_discriminator("patchgan").to(self.device)
+        self.generator = create_model("pix2pix-unet", **recipe.network_arguments).to(self.device)
+        width = recipe.discriminator_arguments
+        self.discriminator = create_discriminator("patchgan", **width).to(self.device)
         for network in (self.generator, self.discriminator):
             normal_init(network)
             network.train()
@@ -200,17 +201,19 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--base", type=int, default=64, help="width; 64 is pix2pix's")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--cache", default="ram", choices=("ram", "device"))
-    parser.add_argument("--quick", action="store_true", help="4 files, batch 2, one round")
+    parser.add_argument("--quick", action="store_true", help="4 files, thin networks, 1 round")
     options = parser.parse_args()
     if options.quick:
-        options.images, options.batch, options.rounds = 4, 2, 1
+        options.images, options.batch, options.rounds, options.base = 4, 2, 1, 8
     recipe = replace(
         RECIPES["complex"], crop_px=options.size, batch=options.batch, initialization="normal",
         reconstruction_weight=100.0, lr=2e-4, beta1=0.5, val_share=0.0, test_share=0.0,
         min_chroma=0.0, precision=options.precision, cache=options.cache,
+        network_arguments={"base": options.base}, discriminator_arguments={"base": options.base},
     )  # fmt: skip
     machine = choose_machine(options.device, recipe.precision)
     steps = options.images // options.batch
@@ -220,7 +223,7 @@ def main() -> None:
         write_files(folder.with_name("val"), options.images, 1)
         load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
         print(f"{options.images} JPEG files, {options.size} px, batch {options.batch}, {machine}")
-        print(f"{options.rounds} rounds, cache {options.cache}{load}")
+        print(f"width {options.base}, {options.rounds} rounds, cache {options.cache}{load}")
         sides: dict[str, Any] = {
             "theirs": Theirs(folder, recipe, machine),
             "ours": Ours(folder, recipe, machine),
