@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -443,12 +444,14 @@ def test_interrupted_it_stops_cleanly_counts_and_goes_on_later(
 ) -> None:
     photos, out = many_photos(tmp_path / "in", 60), tmp_path / "out"
     receiving, sending = os.pipe()
+    if hasattr(fcntl, "F_SETPIPE_SZ"):  # too small for the whole report: it cannot end unread
+        fcntl.fcntl(sending, fcntl.F_SETPIPE_SZ, 4096)
     with (tmp_path / "errors").open("w+b") as errors:
         process = in_a_child(
             photos, "-o", out, "--model", weights, "--json", stdout=sending, stderr=errors.fileno()
         )
         os.close(sending)
-        with open(receiving, "rb") as told:
+        with open(receiving, "rb", buffering=512) as told:
             first = told.readline()
             assert process.pid is not None
             os.kill(process.pid, signal.SIGINT)
