@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import resource
@@ -50,6 +51,27 @@ def test_every_broken_photo_says_why_in_one_line(name: str) -> None:
     assert reason in text
     assert "\n" not in text
     assert len(text) < 160
+
+
+def test_decoders_print_nothing_of_their_own(capfd: pytest.CaptureFixture[str]) -> None:
+    files = {name: build() for name, build in factory.GOOD.items()}
+    files |= {name: build() for name, (build, _) in factory.BROKEN.items()}
+    # libpng has an opinion about this one: an RGB profile on grey pixels.
+    files["odd profile.png"] = factory.png(icc=factory.srgb_icc())
+    for name, data in files.items():
+        with contextlib.suppress(PhotoError):
+            read_photo(data)
+        assert capfd.readouterr() == ("", ""), name
+
+
+def test_a_png_keeps_its_pixels_and_profile_whatever_stands_around_them() -> None:
+    data = factory.png(
+        GRAY16, ALPHA16, icc=factory.srgb_icc(), exif=factory.exif_bytes(6), text={"Title": "x"}
+    )
+    photo = read_photo(data)
+    np.testing.assert_array_equal(photo.pixels, GRAY16)
+    np.testing.assert_array_equal(photo.alpha, ALPHA16)
+    assert (photo.metadata.icc, photo.orientation) == (factory.srgb_icc(), 6)
 
 
 @pytest.mark.parametrize(

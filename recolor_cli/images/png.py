@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from recolor_cli.errors import PhotoError
@@ -18,6 +19,7 @@ _IPTC_KEY = b"Raw profile type iptc"
 # A few bytes can unpack to a thousand times as many: these bounds keep the memory small.
 _MAX_PACKED, _MAX_WORD, _MAX_WORDS = 16 << 20, 1 << 20, 4 << 20
 _TRUNCATED = "truncated: the png ends before its picture does; copy it again from its source"
+_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 # What speaks of the old pixels or the old palette, or is made anew.
 _MADE_ANEW = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"iCCP", b"eXIf", b"pHYs"}
 _OF_OLD_PIXELS = {b"sBIT", b"bKGD", b"hIST", b"sPLT", b"acTL", b"fcTL", b"fdAT"}
@@ -57,23 +59,43 @@ def read_head(data: bytes) -> Head:
 
 
 def _chunks(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Split a PNG; of picture data only the place is looked at, as the decoder checks it."""
-    chunks, at = [], len(SIGNATURE)
-    while True:
+    """Split a PNG and hold every chunk to its checksum; picture data stays where it is."""
+    chunks = []
+    for kind, at, end in _places(data):
+        whole = memoryview(data)[at + 4 : end - 4]
+        if zlib.crc32(whole) != int.from_bytes(data[end - 4 : end], "big"):
+            raise PhotoError(f"damaged: a checksum in the png is wrong (chunk {kind!r})")
+        if kind != b"IDAT":
+            chunks.append((kind, bytes(whole[4:])))
+    return chunks
+
+
+def _places(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, start and end of each chunk, from length to checksum."""
+    at, kind = len(SIGNATURE), b""
+    while kind != b"IEND":
         if at + 12 > len(data):
             raise PhotoError(_TRUNCATED)
         size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         end = at + 12 + size
         if end > len(data):
             raise PhotoError(_TRUNCATED)
-        if kind != b"IDAT":
-            body = data[at + 8 : end - 4]
-            if zlib.crc32(kind + body) != int.from_bytes(data[end - 4 : end], "big"):
-                raise PhotoError(f"damaged: a checksum in the png is wrong (chunk {kind!r})")
-            chunks.append((kind, body))
-        if kind == b"IEND":
-            return chunks
+        yield kind, at, end
         at = end
+
+
+def bare(data: bytes) -> bytes:
+    """Leave of a readable PNG only what pixels are made of.
+
+    The rest is `read_head`'s: libpng would look at it as well, and print to standard error what it
+    thinks of it.
+    """
+    places = list(_places(data))
+    if all(kind in _PIXELS for kind, _, _ in places):
+        return data
+    view = memoryview(data)
+    parts = [view[at:end] for kind, at, end in places if kind in _PIXELS]
+    return b"".join([SIGNATURE, *parts])
 
 
 def _metadata(

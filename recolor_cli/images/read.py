@@ -172,7 +172,7 @@ def _read_png(data: bytes, max_pixels: int) -> Photo:
     head = png.read_head(data)
     codec.check_size(head.width, head.height, max_pixels)
     frame = codec.frame_of(
-        codec.decode(data, cv2.IMREAD_UNCHANGED, "png"), gray=head.color_type in (0, 4)
+        codec.decode(png.bare(data), cv2.IMREAD_UNCHANGED, "png"), gray=head.color_type in (0, 4)
     )
     _expect(frame, head.width, head.height, "png")
     if head.color_type == 0 and head.transparent and len(head.transparent) == 2:
