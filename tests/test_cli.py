@@ -15,6 +15,7 @@ import photo_factory as factory
 import pytest
 from colorize_fixtures import in_a_child, save_tiny_weights
 from photo_factory import put
+from PIL import Image
 
 from recolor_cli.cli import app as app_module
 from recolor_cli.cli.app import COMMANDS, main
@@ -191,6 +192,58 @@ def test_standard_input_to_standard_output(tmp_path: Path, weights: Path) -> Non
     with pytest.raises(SystemExit):
         main(["colorize", str(path), "-o", str(tmp_path / "out"), "--model", str(weights)])
     assert result.read_bytes() == (tmp_path / "out/a.jpg").read_bytes()
+
+
+class Sipping(io.RawIOBase):
+    """A stdout as `python -u` has it: it takes a part of what it is given, or nothing yet."""
+
+    def __init__(self, file: io.BufferedRandom) -> None:
+        self._file, self._calls = file, 0
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def write(self, data: object) -> int | None:
+        self._calls += 1
+        return None if self._calls % 3 == 0 else self._file.write(memoryview(data)[:100])
+
+
+def test_standard_output_that_takes_little_at_a_time_gets_everything(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = put(tmp_path, "a.jpg", factory.jpeg())
+    with (tmp_path / "b.jpg").open("w+b") as file:
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(Sipping(file), write_through=True))
+        with pytest.raises(SystemExit) as left:
+            main(["colorize", str(path), "-o", "-", "--model", str(weights)])
+    assert left.value.code == 0
+    with Image.open(tmp_path / "b.jpg") as image:
+        image.load()  # complains if the end is missing
+        assert image.mode == "RGB"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("options", [("-o", "-"), ("-o", "{}/out", "--json")])
+def test_a_full_disk_behind_standard_output_is_told_in_one_line(
+    tmp_path: Path, weights: Path, options: tuple[str, ...]
+) -> None:
+    path = put(tmp_path, "a.jpg", factory.jpeg())
+    argv = [option.format(tmp_path) for option in options]
+    errors = tmp_path / "errors"
+    with Path("/dev/full").open("wb") as full, errors.open("wb") as stderr:
+        process = in_a_child(
+            path, *argv, "--quiet", "--model", weights,
+            stdout=full.fileno(), stderr=stderr.fileno(),
+        )  # fmt: skip
+        process.join()
+    assert process.exitcode == 4
+    assert errors.read_text() == (
+        "recolor: cannot write 'standard output': the disk is full; free some space and run again "
+        "to go on\n"
+    )
 
 
 def piped(

@@ -6,7 +6,6 @@ of commands is shown, and must not import torch, cv2 or numpy before its functio
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperGroup
 
+from recolor_cli.cli.console import discard_stdout
 from recolor_cli.errors import RecolorError
 
 if TYPE_CHECKING:
@@ -117,10 +117,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-    except BrokenPipeError:
-        # The reader of stdout has gone (`| head`). Python flushes stdout once more on its way
-        # out; give that flush somewhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of stdout has gone (`| head`)
+        discard_stdout()
         raise SystemExit(1) from None
     raise SystemExit(0)
 

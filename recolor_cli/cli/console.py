@@ -54,12 +54,12 @@ class Console:
     def data(self, text: str = "") -> None:
         """A line of the answer, to stdout; not in --json mode, where `record` is the answer."""
         if not self.json:
-            _write(sys.stdout, text)
+            _answer(text)
 
     def record(self, record: Mapping[str, Any]) -> None:
         """A JSON object on a line of its own, to stdout, in --json mode only."""
         if self.json:
-            print(json_format.dumps(record, allow_nan=False), flush=True)
+            _answer(json_format.dumps(record, allow_nan=False))
 
     def message(self, text: str) -> None:
         """For people, to stderr; silenced by --quiet."""
@@ -106,6 +106,23 @@ class Console:
                 yield self._progress
             finally:
                 self._progress = None
+
+
+def discard_stdout() -> None:
+    """Lead stdout nowhere: Python flushes it once more on its way out, and would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _answer(text: str) -> None:
+    try:
+        _write(sys.stdout, text)
+    except BrokenPipeError:  # the reader has gone, as after `| head`
+        raise
+    except OSError as error:
+        from recolor_cli.images.atomic import output_error
+
+        discard_stdout()
+        raise output_error("standard output", error) from error
 
 
 def _write(stream: TextIO, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import select
 import sys
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ from recolor_cli.colorize.results import PhotoResult
 from recolor_cli.colorize.settings import Settings
 from recolor_cli.colorize.stages import mean_confidence, notes_of
 from recolor_cli.errors import PhotoError, UsageError
-from recolor_cli.images.atomic import write_atomic
+from recolor_cli.images.atomic import output_error, write_atomic
 from recolor_cli.images.find import find_photos
 from recolor_cli.images.read import read_bytes, read_photo
 from recolor_cli.images.write import encode_photo
@@ -90,8 +91,7 @@ def colorize_pipe(
         warnings=notes,
     )
     if output is None:
-        sys.stdout.buffer.write(encoded)
-        sys.stdout.buffer.flush()
+        _to_standard_output(encoded)
     else:
         write_atomic(output, encoded)
     return PhotoResult(
@@ -103,3 +103,24 @@ def colorize_pipe(
         notes=tuple(notes),
         seconds=time.perf_counter() - begun,
     )
+
+
+def _to_standard_output(data: bytes) -> None:
+    """Write all of `data`, past Python's buffer: what cannot be written must not stay in it.
+
+    Raises:
+        OutputError: The disk behind it is full, or the like.
+    """
+    sys.stdout.flush()
+    stream = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
+    rest = memoryview(data)
+    try:
+        while rest:  # one call may take only a part, or nothing if the pipe is made not to wait
+            count = stream.write(rest)
+            if not count:
+                select.select((), (stream,), ())
+            rest = rest[count or 0 :]
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise output_error("standard output", error) from error
