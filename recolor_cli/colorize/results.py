@@ -112,6 +112,6 @@ class Summary:
             parts.append(f"{self.left} left")
         text = f"{', '.join(parts)}; {self.total} in all, {self.seconds:.1f} s"
         if self.ignored:
-            verb = "files are" if self.ignored != 1 else "file is"
-            text += f" ({self.ignored} other {verb} no photographs by name)"
+            what = "file is no photograph" if self.ignored == 1 else "files are no photographs"
+            text += f" ({self.ignored} other {what} by name)"
         return text
