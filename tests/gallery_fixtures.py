@@ -16,7 +16,7 @@ from recolor_cli.cli.app import main
 
 NAMES = [
     "a.jpg",
-    "quote's \"b\" & <i>.png",
+    'quote\'s "b" & <i>.png',
     "émile 😀.jpg",
     "sub/deep/c #1?.tif",
     "<script>alert(1)<.jpg",
