@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +81,8 @@ def in_a_child(
     """
 
     def child() -> None:
+        # As from a terminal: a run that a script put into the background inherits a deaf ear.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         null = os.open(os.devnull, os.O_WRONLY)
         if stdin is not None:
             os.dup2(stdin, 0)
