@@ -221,13 +221,13 @@ def _measure(
     from recolor_cli.metrics import OFFLINE
 
     metrics = choose_metrics(names or OFFLINE)
+    setup = set_up(asked, console.message)
     networks, missing = load_networks(metrics, asked, console.message)
     metrics = [metric for metric in metrics if metric.name not in missing]
     if not metrics:
         raise WeightsError(next(iter(missing.values())))
     for name, why in missing.items():
         console.warning(f"{name} is not measured: {why}")
-    setup = set_up(asked, console.message)
     total = len(setup.pairs) if limit is None else min(limit, len(setup.pairs))
     with console.progress(total, "pictures") as progress:
         report = evaluate(

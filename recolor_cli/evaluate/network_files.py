@@ -72,7 +72,7 @@ def find_file(
     if offline or os.environ.get("HF_HUB_OFFLINE"):
         raise WeightsError(f"this metric needs {wanted}, and downloads are off; {where}")
     try:
-        return fetch_url(entry, offline=False, progress=report)
+        return fetch_url(entry, offline=False, progress=report, again="recolor eval")
     except WeightsError as error:
         raise WeightsError(f"this metric needs {wanted}: {error}; {where}") from None
 

@@ -36,15 +36,23 @@ def stored_path(entry: Entry) -> Path:
     return cache_folder() / "weights" / entry.sha256 / Path(entry.file).name
 
 
-def fetch_url(entry: Entry, *, offline: bool, progress: Progress | None) -> Path:
+def fetch_url(
+    entry: Entry, *, offline: bool, progress: Progress | None, again: str | None = None
+) -> Path:
     """The verified file of an entry with source "url"; one that is here needs no request.
+
+    Args:
+        entry: what is wanted, and what it must be.
+        offline: make no request.
+        progress: receives a line before a download.
+        again: what to type to try once more; by default `recolor models pull` with its name.
 
     Raises:
         WeightsError: it is not here and cannot be had, or is not what its pin says.
     """
     path = stored_path(entry)
     if not path.is_file():
-        again = f"recolor models pull {entry.name}"
+        again = again or f"recolor models pull {entry.name}"
         if offline or constants.HF_HUB_OFFLINE:
             raise WeightsError(
                 f"the weights '{entry.name}' are not on this machine, and downloads are off; run "
@@ -119,8 +127,7 @@ def _download(entry: Entry, path: Path, again: str, progress: Progress | None) -
             reason = f"answers {error.code}"
         except urllib.error.URLError as error:
             raise WeightsError(
-                f"cannot get '{entry.name}' from {host} ({error.reason}); the default weights need "
-                f"no network; with a network, '{again}'"
+                f"cannot get '{entry.name}' from {host} ({error.reason}); with a network, '{again}'"
             ) from None
         except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
             reason = str(error) or type(error).__name__
