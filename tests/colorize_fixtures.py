@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import torch
 from torch import Tensor, nn
 
@@ -94,6 +95,8 @@ def in_a_child(
         before()
         main(["colorize", *map(str, argv)])
 
+    # OpenCV's threads do not survive a fork, and it would wait for them for ever: it has none then.
+    cv2.setNumThreads(1)
     process = multiprocessing.get_context("fork").Process(target=child)
     process.start()
     return process
