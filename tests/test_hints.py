@@ -20,7 +20,8 @@ from recolor_cli import Colorizer
 from recolor_cli.cli.app import main
 from recolor_cli.color.hints import Hint, apply_hints, reachable
 from recolor_cli.color.lab import luminance, rgb_to_lab
-from recolor_cli.colorize.hints import HintBook, parse_hints
+from recolor_cli.colorize.hint_entries import parse_hints
+from recolor_cli.colorize.hints import HintBook
 from recolor_cli.errors import PhotoError, UsageError
 from recolor_cli.images.orientation import orient, unorient
 from recolor_cli.images.read import read_photo, read_provenance

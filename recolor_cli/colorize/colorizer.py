@@ -20,7 +20,7 @@ from recolor_cli.color.lab import small_luminance
 from recolor_cli.color.merge import merge_ab
 from recolor_cli.color.spaces import DEFAULT_TEMPERATURE, SPACES
 from recolor_cli.color.tint import describe_color
-from recolor_cli.colorize.hints import parse_hints
+from recolor_cli.colorize.hint_entries import parse_hints
 from recolor_cli.colorize.network import Answer, Floats, Painter, Report, fit
 from recolor_cli.colorize.settings import Settings
 from recolor_cli.colorize.variants import Draw, draw_of

@@ -15,28 +15,29 @@ Every mistake is one line that names the file, the entry, and what to type.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from PIL import ImageColor
-
 from recolor_cli.color.hints import Hint
+from recolor_cli.colorize.hint_entries import (
+    KEEP,
+    MOST,
+    Colors,
+    color_of,
+    parse_hints,
+    refuse_unknown,
+)
 from recolor_cli.errors import UsageError
 
 SUFFIX = ".hints.json"
 PALETTE = "palette.json"
 NONE = "none"  # --hints none: leave every hint out
-KEEP = "keep"  # the colour that means: the network's own is right here
-MOST = 200  # hints for one photograph: each costs a fraction of a second
-
-Colors = Mapping[str, tuple[int, int, int]]
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class HintBook:
         self._folders: dict[Path, frozenset[str]] = {}
         self._asked: Palette | None = None
         self._single: tuple[Hint, ...] | None = None
+        self._shared: tuple[Path, set[str]] | None = None  # of the folder that was asked about last
         if asked is None or self._off:
             return
         path = Path(asked)
@@ -139,6 +141,20 @@ class HintBook:
                 f"{len(hints)} hints for {str(source)!r}; at most {MOST} are used, leave some out"
             )
         return tuple(hints)
+
+    def name_for(self, source: Path) -> str:
+        """The name of a file of hints beside a photograph that is about this photograph alone.
+
+        That of the one which is there, else the short one unless another photograph shares it.
+        """
+        names = self._names(source.parent)
+        full, short = source.name + SUFFIX, source.stem + SUFFIX
+        if full in names:
+            return full
+        if self._shared is None or self._shared[0] != source.parent:
+            stems = Counter(n.rpartition(".")[0] for n in names if not n.endswith(".json"))
+            self._shared = (source.parent, {stem for stem, count in stems.items() if count > 1})
+        return full if source.stem in self._shared[1] else short
 
     def without_photo(self) -> list[str]:
         """Lines on hints that no photograph has: names that were mistyped, most likely.
@@ -193,43 +209,6 @@ class HintBook:
         return self._folders[folder]
 
 
-def parse_hints(entries: object, where: str, colors: Colors, units: object = None) -> list[Hint]:
-    """Check a list of hints, as in a file or from Python.
-
-    Args:
-        entries: A list of tables with "point" or "box", and "color"; `Hint`s pass through.
-        where: Names the list in messages.
-        colors: Names that a palette gives to colours.
-        units: "fractions", which is meant by None, or "pixels", of the upright picture.
-
-    Raises:
-        UsageError: In one line, which entry is wrong, and what to type.
-    """
-    if units not in (None, "fractions", "pixels"):
-        raise UsageError(f'{where}: no units {units!r}; type "fractions" or "pixels"')
-    if not isinstance(entries, list | tuple):
-        raise UsageError(f'{where}: "hints" is a list, {_EXAMPLE}')
-    if len(entries) > MOST:
-        raise UsageError(f"{where}: {len(entries)} hints; at most {MOST} are used, leave some out")
-    return [
-        entry
-        if isinstance(entry, Hint)
-        else _hint(entry, f"{where}: hint {number}", colors, units == "pixels")
-        for number, entry in enumerate(entries, 1)
-    ]
-
-
-def to_json(hints: Iterable[Hint]) -> list[dict[str, Any]]:
-    """Hints as tables that JSON can hold, for digests."""
-    return [
-        {"box": hint.box, "rgb": hint.rgb, "page": hint.page, "pixels": hint.in_pixels}
-        for hint in hints
-    ]
-
-
-_EXAMPLE = 'such as [{"point": [0.5, 0.5], "color": "navy"}]'
-
-
 def _load(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -253,19 +232,19 @@ def _load(path: Path) -> dict[str, Any]:
 
 def _hints_of_file(path: Path, record: dict[str, Any], colors: Colors) -> tuple[Hint, ...]:
     where = repr(str(path))
-    _refuse_unknown(record, ("hints", "units", "note"), where)
+    refuse_unknown(record, ("hints", "units", "note"), where)
     return tuple(parse_hints(record.get("hints"), where, colors, record.get("units")))
 
 
 def _palette(path: Path, record: dict[str, Any]) -> Palette:
     where = repr(str(path))
-    _refuse_unknown(record, ("colors", "photos", "units", "note"), where)
+    refuse_unknown(record, ("colors", "photos", "units", "note"), where)
     named = record.get("colors", {})
     if not isinstance(named, dict):
         raise UsageError(f'{where}: "colors" is a table, such as {{"coat": "#3b4a6b"}}')
     colors = {}
     for name, text in named.items():
-        rgb = _color(text, f"{where}: colour {name!r}", {})
+        rgb = color_of(text, f"{where}: colour {name!r}", {})
         if rgb is None:
             raise UsageError(f"{where}: colour {name!r} has to be a colour, not {KEEP!r}")
         colors[name] = rgb
@@ -277,7 +256,7 @@ def _palette(path: Path, record: dict[str, Any]) -> Palette:
         here = f"{where}: photos entry {number}"
         if not isinstance(entry, dict):
             raise UsageError(f'{here} is a table, {{"files": "*.jpg", "hints": [...]}}')
-        _refuse_unknown(entry, ("files", "hints", "units", "note"), here)
+        refuse_unknown(entry, ("files", "hints", "units", "note"), here)
         files = entry.get("files")
         files = [files] if isinstance(files, str) else files
         if not isinstance(files, list) or not files or not all(isinstance(f, str) for f in files):
@@ -289,72 +268,6 @@ def _palette(path: Path, record: dict[str, Any]) -> Palette:
             PhotoHints(tuple(files), tuple(parse_hints(entry.get("hints"), here, colors, units)))
         )
     return Palette(path, colors, tuple(parsed))
-
-
-def _hint(entry: object, where: str, colors: Colors, in_pixels: bool) -> Hint:
-    if not isinstance(entry, Mapping):
-        raise UsageError(f'{where} is a table, {{"point": [0.5, 0.5], "color": "navy"}}')
-    _refuse_unknown(entry, ("point", "box", "color", "page", "note"), where)
-    if ("point" in entry) == ("box" in entry):
-        raise UsageError(f'{where} needs "point": [x, y] or "box": [left, top, right, bottom]')
-    kind, count = ("point", 2) if "point" in entry else ("box", 4)
-    place = entry[kind]
-    if (
-        not isinstance(place, list | tuple)
-        or len(place) != count
-        or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in place)
-    ):
-        form = "[x, y]" if kind == "point" else "[left, top, right, bottom]"
-        raise UsageError(f'{where}: "{kind}" is {count} numbers, {form}')
-    for value in place:
-        if in_pixels and not 0 <= value < 1e9:
-            raise UsageError(f"{where}: {kind} {_numbers(place)} is not in the picture")
-        if not in_pixels and not 0 <= value <= 1:
-            raise UsageError(
-                f"{where}: {kind} {_numbers(place)} is not within 0..1; type fractions of width "
-                'and height, or add "units": "pixels"'
-            )
-    if kind == "box" and not (place[0] < place[2] and place[1] < place[3]):
-        raise UsageError(
-            f"{where}: box {_numbers(place)} is empty; type left, top, right, bottom in this order"
-        )
-    page = entry.get("page", 1)
-    if not isinstance(page, int) or isinstance(page, bool) or page < 1:
-        raise UsageError(f'{where}: "page" counts from 1, got {page!r}')
-    if "color" not in entry:
-        raise UsageError(f'{where} has no "color"; type one such as "#3b4a6b" or "navy"')
-    rgb = _color(entry["color"], where, colors)
-    left, top = float(place[0]), float(place[1])
-    right, bottom = (float(place[2]), float(place[3])) if kind == "box" else (left, top)
-    return Hint((left, top, right, bottom), rgb, page, in_pixels)
-
-
-def _color(text: object, where: str, colors: Colors) -> tuple[int, int, int] | None:
-    if isinstance(text, str):
-        if text in colors:
-            return colors[text]
-        name = text.strip().lower()
-        if name == KEEP:
-            return None
-        known = ImageColor.colormap
-        if re.fullmatch(r"#([0-9a-f]{3}|[0-9a-f]{6})", name) or name in known:
-            red, green, blue = ImageColor.getrgb(name)[:3]
-            return red, green, blue
-        near = difflib.get_close_matches(name, [*colors, *known], 1, 0.75)
-        if near:
-            raise UsageError(f"{where}: no colour {text!r}; did you mean {near[0]!r}?")
-    raise UsageError(
-        f'{where}: no colour {text!r}; type "#rrggbb", a CSS name such as "navy", "{KEEP}", or a '
-        f'name from "colors" of {PALETTE}'
-    )
-
-
-def _refuse_unknown(table: Mapping[str, Any], known: Sequence[str], where: str) -> None:
-    for key in table:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, 1)
-            instead = f"did you mean {near[0]!r}?" if near else f"use {', '.join(known)}"
-            raise UsageError(f"{where}: no field {key!r}; {instead}")
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -384,7 +297,3 @@ def _below(source: Path, folder: Path) -> str | None:
 
 def _is_photo_of(name: str, stem: str) -> bool:
     return not name.endswith(".json") and (name == stem or name.rpartition(".")[0] == stem)
-
-
-def _numbers(place: Sequence[float]) -> str:
-    return "[" + ", ".join(f"{value:g}" for value in place) + "]"

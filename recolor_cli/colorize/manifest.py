@@ -25,6 +25,7 @@ from recolor_cli.images.atomic import output_error
 FOLDER = ".recolor"
 Event = Literal["writing", "done", "skipped", "failed"]
 FACTS = ("confidence", "notes", "width", "height", "seconds")
+WISHES = ("hints", "hints_from")  # what a person said about the photograph, and where
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,8 @@ class Line:
         ours: Whether a file was completed under this name at any time.
         at: Time of the line in nanoseconds.
         kept: Whether a person chose this very output; other settings then do not replace it.
-        facts: What else was noted: confidence, notes, width, height, seconds.
+        facts: What else was noted: confidence, notes, width, height, seconds; and hints as in a
+            file, in fractions, with where they came from.
     """
 
     event: Event
@@ -285,9 +287,9 @@ def _parse(record: Mapping[str, Any], before: Line | None) -> Line | None:
     same = before is not None and before.output is not None and output is not None
     same = same and before.output.sha256 == output.sha256  # type: ignore[union-attr]
     kept = same and before is not None and before.kept
-    facts = {name: record[name] for name in FACTS if name in record}
-    if same and before is not None and not facts:
-        facts = dict(before.facts)
+    facts = {name: record[name] for name in (*FACTS, *WISHES) if name in record}
+    if same and before is not None and "seconds" not in record:
+        facts = dict(before.facts)  # the same output as before, under another time
     return Line(
         event, settings, path, before_input, output, reason, ours, record["at"], kept, facts
     )

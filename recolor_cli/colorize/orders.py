@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from recolor_cli.color.hints import Hint
-from recolor_cli.colorize.hints import HintBook, to_json
+from recolor_cli.colorize.hint_entries import to_json
+from recolor_cli.colorize.hints import NONE, HintBook
 from recolor_cli.colorize.manifest import digest
 from recolor_cli.colorize.plan import Target
 from recolor_cli.colorize.settings import Settings
 from recolor_cli.errors import UsageError
+
+REVIEW = "review"  # hints that a person gave on a gallery page, and that lie in no file
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,8 @@ class Order:
         variant: Which of several colourings, counted from 1; 0 if there is only the one.
         seed: Of the variants from the second on.
         digest: Of all settings that decide this output.
+        hints_from: Where the hints were asked for: the path of a file, `NONE`, `REVIEW`; empty if
+            they are what lies beside the photograph.
         mistake: Why it cannot be made: a file of hints that is wrong.
     """
 
@@ -32,6 +38,7 @@ class Order:
     seed: int = 0
     digest: str = ""
     mistake: str = ""
+    hints_from: str = ""
 
     @property
     def more(self) -> dict[str, Any]:
@@ -61,19 +68,23 @@ def make_orders(
         UsageError: The file that --hints names is wrong, or is for one photograph only.
     """
     book = HintBook(settings.hints)
-    book.check([target.source for target in targets])
+    book.check([target.source for target in targets if target.hints is None])
     orders = {}
     for target in targets:
         # The input folder is as far above the photograph as OUT is above its output.
         root = target.source.parents[len(PurePosixPath(target.key).parts) - 1]
-        hints: tuple[Hint, ...] = ()
-        mistake = ""
-        try:
-            hints = book.of(target.source, root)
-        except UsageError as error:
-            mistake = str(error)
-        order = Order(hints, target.variant, settings.seed)
-        orders[target.key] = Order(
-            hints, target.variant, settings.seed, digest({**deciding, **order.more}), mistake
-        )
+        hints, origin, mistake = target.hints, REVIEW, ""
+        if hints is None:
+            hints, origin = (), _origin(settings.hints)
+            try:
+                hints = book.of(target.source, root)
+            except UsageError as error:
+                mistake = str(error)
+        order = Order(hints, target.variant, settings.seed, mistake=mistake, hints_from=origin)
+        orders[target.key] = replace(order, digest=digest({**deciding, **order.more}))
     return orders, book.without_photo()
+
+
+def _origin(asked: str | None) -> str:
+    """What --hints named, so that it means the same in another folder."""
+    return "" if asked is None else NONE if asked == NONE else os.path.abspath(asked)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TypeVar
 
+from recolor_cli.color.hints import Hint
 from recolor_cli.errors import OutputError, UsageError
 from recolor_cli.images.atomic import output_error
 from recolor_cli.images.find import SUFFIXES, Findings, Found, survey
@@ -36,6 +37,7 @@ class Target:
         format: What to write ("jpeg", "png", ...), as the output's name says; None is the input's
             own, found by its content, where the name says nothing.
         variant: Which of several colourings, counted from 1; 0 if there is only the one.
+        hints: What is known about its colours; None looks for it as the settings say.
     """
 
     source: Path
@@ -43,6 +45,7 @@ class Target:
     key: str
     format: str | None
     variant: int = 0
+    hints: tuple[Hint, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from recolor_cli.color.hints import Hint
 from recolor_cli.colorize.colorizer import Colorizer, Prepared
+from recolor_cli.colorize.hint_entries import to_entries
 from recolor_cli.colorize.manifest import FACTS, Event, Manifest, Stamp, hash_file
 from recolor_cli.colorize.network import Answer
 from recolor_cli.colorize.orders import Order
@@ -49,6 +51,7 @@ class Work:
         prepared: Its pixels and what the network sees; dropped as soon as possible.
         answers: The network's, one for each frame that is coloured.
         seconds: Spent in stages.
+        hints: What is known about it, with places as fractions.
     """
 
     target: Target
@@ -59,6 +62,7 @@ class Work:
     prepared: Prepared | None = None
     answers: list[Answer] = field(default_factory=list)
     seconds: float = 0.0
+    hints: tuple[Hint, ...] = ()
 
 
 class Stages:
@@ -90,6 +94,7 @@ class Stages:
             work.prepared = self._colorizer.prepare(
                 photo, force=settings.force, hints=work.order.hints, draw=self._draw(work)
             )
+            work.hints = work.prepared.hints
             if work.prepared.has_color:
                 reason = "has colour already; --force recolours it"
                 self._log("skipped", work, reason=reason)
@@ -217,6 +222,10 @@ class Stages:
         if work.result is not None and work.result.status == "done":
             line = work.result.to_json()
             more = {name: line[name] for name in FACTS}
+        if work.hints:
+            more["hints"] = to_entries(work.hints)
+        if work.order.hints_from:
+            more["hints_from"] = work.order.hints_from
         self._manifest.append(
             event,
             work.target.key,

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from recolor_cli.colorize.hints import HintBook
 from recolor_cli.colorize.manifest import FOLDER, Manifest
 from recolor_cli.errors import UsageError
 from recolor_cli.gallery.entries import Entry, read_entries
@@ -75,8 +76,10 @@ def make_gallery(
         raise UsageError(f"--preview-size must be 256 to 16384, got {preview_px}")
     entries, manifest = read_entries(out)
     facts = Thumbnails(out, preview_px).make(entries, advance, workers)
+    book = HintBook()
     photos = [
-        _photo(out, entry, found, manifest) for entry, found in zip(entries, facts, strict=True)
+        _photo(out, entry, found, manifest, book)
+        for entry, found in zip(entries, facts, strict=True)
     ]
     _flag(photos)
     where = os.path.abspath(out)
@@ -106,7 +109,9 @@ def page_of(content: Mapping[str, Any]) -> str:
     return page.replace("@SCRIPT@", parts["page.js"]).replace("@DATA@", data)
 
 
-def _photo(out: Path, entry: Entry, facts: Facts, manifest: Manifest) -> dict[str, Any]:
+def _photo(
+    out: Path, entry: Entry, facts: Facts, manifest: Manifest, book: HintBook
+) -> dict[str, Any]:
     status = "failed" if facts["problem"] else entry.status
     folder, _, name = entry.key.rpartition("/")
     asked = manifest.runs.get(entry.line.settings, {})
@@ -133,6 +138,8 @@ def _photo(out: Path, entry: Entry, facts: Facts, manifest: Manifest) -> dict[st
         "model": facts.get("model") or asked.get("model"),
         "weights": (facts.get("weights") or "")[:12],
         "settings": _shown(facts.get("settings") or asked),
+        "hints": line.facts.get("hints") or [],
+        "hints_file": _readable(book.name_for(entry.source)),
         "flags": [],
     }
     for kind in ("before", "after"):

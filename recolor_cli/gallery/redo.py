@@ -1,8 +1,9 @@
 """Redo: what a person marked in a review is kept, or made again with the settings chosen.
 
 A photograph is made again as it was made before, except for what the command line says, except for
-what its mark says. What is marked keep, and what was made again, then stays as it is in later runs
-with other settings; the manifest notes that.
+what its mark says. That holds for hints as well: those of the mark, else those of the command line,
+else those that were used before, read again where they lie in a file. What is marked keep, and what
+was made again, then stays as it is in later runs with other settings; the manifest notes that.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from recolor_cli.color.hints import Hint
 from recolor_cli.colorize.colorizer import Colorizer
 from recolor_cli.colorize.files import Run
+from recolor_cli.colorize.hint_entries import parse_hints
+from recolor_cli.colorize.hints import NONE
 from recolor_cli.colorize.lock import FolderLock
 from recolor_cli.colorize.manifest import Line, Manifest, hash_file
 from recolor_cli.colorize.network import Report
+from recolor_cli.colorize.orders import REVIEW
 from recolor_cli.colorize.plan import Plan, Target, check_writable
 from recolor_cli.colorize.results import PhotoResult, Summary
 from recolor_cli.colorize.settings import Settings
@@ -24,8 +29,8 @@ from recolor_cli.errors import UsageError
 from recolor_cli.gallery.review import Mark, Review
 from recolor_cli.images.find import SUFFIXES
 
-TYPED = ("model", "input_size", "saturation", "temperature", "precision", "quality")
-RECORDED = (*TYPED, "format", "seed")
+TYPED = ("model", "input_size", "saturation", "temperature", "precision", "quality", "hints")
+RECORDED = (*(name for name in TYPED if name != "hints"), "format", "seed")
 CHANGED = "has changed since the review; look at it again"
 KEPT = "kept, as marked"
 
@@ -76,7 +81,13 @@ class Redo:
             assert line is not None
             values = {**_recorded(manifest, line), **chosen, **mark.settings}
             wanted = replace(settings, **values, force=True, shard=(1, 1))
-            groups.setdefault(wanted, []).append(_target(self.out, mark.key, manifest, line))
+            target = _target(self.out, mark.key, manifest, line)
+            if mark.hints is not None:
+                target = replace(target, hints=mark.hints)
+            elif "hints" not in chosen:
+                asked, hints = _hints_before(line)
+                wanted, target = replace(wanted, hints=asked), replace(target, hints=hints)
+            groups.setdefault(wanted, []).append(target)
         self.runs = [
             Run(Plan(targets, self.out), wanted, report) for wanted, targets in groups.items()
         ]
@@ -176,6 +187,17 @@ def _recorded(manifest: Manifest, line: Line) -> Mapping[str, Any]:
     """The settings with which a photograph was made, as they were asked for."""
     run = manifest.runs.get(line.settings, {})
     return {name: run[name] for name in RECORDED if name in run}
+
+
+def _hints_before(line: Line) -> tuple[str | None, tuple[Hint, ...] | None]:
+    """What --hints was for a photograph, and hints that are to be found nowhere but here."""
+    asked = str(line.facts.get("hints_from") or "")
+    if not asked:
+        return None, None
+    if asked == NONE or (asked != REVIEW and Path(asked).exists()):
+        return asked, None
+    where = f"the manifest's line on {line.source!r}"
+    return None, tuple(parse_hints(line.facts.get("hints", []), where, {}))
 
 
 def _target(out: Path, key: str, manifest: Manifest, line: Line) -> Target:

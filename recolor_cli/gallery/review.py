@@ -3,7 +3,8 @@
 {"format": "recolor-review/1", "out": "/photos/colored", "saved": "2026-03-01T12:00:00Z",
  "photos": [{"output": "1931/harbour.jpg", "sha256": "9f...", "mark": "keep"},
             {"output": "1931/market.jpg", "sha256": "51...", "mark": "redo",
-             "settings": {"model": "ddcolor.artistic", "saturation": 0.8}}]}
+             "settings": {"model": "ddcolor.artistic", "saturation": 0.8},
+             "hints": [{"point": [0.42, 0.61], "color": "#3b4a6b"}]}]}
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recolor_cli.color.hints import Hint
+from recolor_cli.colorize.hint_entries import parse_hints
 from recolor_cli.colorize.settings import Settings
 from recolor_cli.errors import UsageError
 
@@ -35,12 +38,14 @@ class Mark:
         keep: Leave it as it is, also in later runs; else make it again.
         sha256: Of the output that was looked at; empty if there was none.
         settings: For making it again: some of `CHOICES`; the rest stays as it was.
+        hints: All that is known about its colours, for making it again; None leaves it as it was.
     """
 
     key: str
     keep: bool
     sha256: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    hints: tuple[Hint, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -105,4 +110,7 @@ def _mark(photo: object, where: str) -> Mark:
         Settings(**settings)  # the ranges
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
-    return Mark(photo["output"], kind == "keep", sha256, settings)
+    hints = photo.get("hints")
+    if hints is not None:
+        hints = tuple(parse_hints(hints, where, {}))
+    return Mark(photo["output"], kind == "keep", sha256, settings, hints)
