@@ -291,6 +291,17 @@ def test_only_batch_norm_lets_pictures_of_a_batch_judge_each_other(norm, apart):
     assert torch.allclose(alone, together, atol=1e-4) == apart
 
 
+def test_spectral_norm_bounds_every_convolution_of_the_patchgan():
+    network = build("patchgan", norm="spectral", base=8).train()
+    pictures = torch.randn(2, 3, SIDE, SIDE)
+    for _ in range(50):  # each pass is a step of the power iteration
+        network(pictures)
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            largest = torch.linalg.matrix_norm(module.weight.detach().flatten(1), 2)
+            assert largest.item() == pytest.approx(1, 0.05)
+
+
 def test_patches_are_squares_of_the_picture_row_by_row():
     picture = torch.arange(2 * 3 * 9 * 13).reshape(2, 3, 9, 13).float()
     patches = cut_patches(picture, 3)
@@ -358,7 +369,11 @@ def test_networks_that_cannot_be_built_say_why(name, arguments, text):
     ("name", "arguments", "text"),
     [
         ("patchgen", {}, "no discriminator named 'patchgen'; did you mean 'patchgan'?"),
-        ("patchgan", {"norm": "layer"}, "norm must be one of batch, instance, none, got 'layer'"),
+        (
+            "patchgan",
+            {"norm": "layer"},
+            "norm must be one of batch, instance, spectral, none, got 'layer'",
+        ),
         ("divisor-critic", {"divisor": 0}, "divisor must be 1 or more, got 0"),
         ("divisor-critic", {"norm": "instance"}, "norm must be one of batch, none"),
         ("divisor-critic", {"variant": "big"}, "variant must be one of"),

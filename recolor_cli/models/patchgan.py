@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 MAX_WIDENING = 8
-NORMS = ("batch", "instance", "none")
+NORMS = ("batch", "instance", "spectral", "none")
 
 
 class PatchGAN(nn.Module):
@@ -22,7 +23,9 @@ class PatchGAN(nn.Module):
         base: channels of the first convolution.
         layers: convolutions of stride 2.
         norm: "batch"; "instance" for a gradient penalty, which is a norm of each sample alone and
-            which batch norm would mix (Gulrajani et al. 2017, section 4); "none" for clipping.
+            which batch norm would mix (Gulrajani et al. 2017, section 4); "spectral" divides each
+            convolution by its largest singular value instead (Miyato et al. 2018); "none" for
+            clipping.
         sigmoid: return probabilities instead of logits, for the plain BCE of report 000.
     """
 
@@ -48,6 +51,8 @@ class PatchGAN(nn.Module):
                 parts.append(nn.InstanceNorm2d(width))
             parts.append(nn.LeakyReLU(0.2))
         parts.append(nn.Conv2d(widths[-1], 1, 4, 1, 1))
+        if norm == "spectral":
+            parts = [spectral_norm(p) if isinstance(p, nn.Conv2d) else p for p in parts]
         if sigmoid:
             parts.append(nn.Sigmoid())
         self.layers = nn.Sequential(*parts)
