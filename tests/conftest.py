@@ -10,6 +10,9 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+for _variable in [name for name in os.environ if name.startswith("RECOLOR_")]:
+    del os.environ[_variable]
+os.environ["RECOLOR_CONFIG"] = "none"  # nobody's own settings; tests/test_config.py has its own
 
 import ipaddress
 import random

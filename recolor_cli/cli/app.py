@@ -9,11 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import typer
 from typer.core import TyperGroup
 
+from recolor_cli.cli.config_file import CHOICE
+from recolor_cli.cli.configured import configure, prepare
 from recolor_cli.cli.console import discard_stdout
 from recolor_cli.errors import RecolorError
 
@@ -31,6 +33,8 @@ class Entry(NamedTuple):
 
 PHOTOS, NETWORKS, MATERIAL = "Photographs", "Networks", "Weights, data, recipes"
 
+HELP = "recolor_cli.help"  # in the context: whether the command is to explain itself
+
 COMMANDS: dict[str, Entry] = {
     "colorize": Entry("recolor_cli.cli.colorize", "colorize", PHOTOS),
     "gallery": Entry("recolor_cli.cli.gallery", "gallery", PHOTOS),
@@ -40,6 +44,7 @@ COMMANDS: dict[str, Entry] = {
     "models": Entry("recolor_cli.cli.models", "app", MATERIAL),
     "data": Entry("recolor_cli.cli.data", "app", MATERIAL),
     "recipes": Entry("recolor_cli.cli.recipes", "recipes", MATERIAL),
+    "config": Entry("recolor_cli.cli.config", "config", MATERIAL),
 }
 
 
@@ -64,8 +69,15 @@ class LazyGroup(TyperGroup):
         else:
             epilog = getattr(module, "EPILOG", None)  # examples, each its own paragraph
             group.command(cmd_name, rich_help_panel=entry.panel, epilog=epilog)(target)
-        command: Any = typer.main.get_command(group)
-        return command.commands[cmd_name]
+        outer: Any = typer.main.get_command(group)
+        command = outer.commands[cmd_name]
+        prepare(command, (cmd_name,))
+        return command
+
+    def invoke(self, ctx: Any) -> Any:
+        """As Typer does; whether help is wanted must be known before the command is."""
+        ctx.meta[HELP] = bool({"-h", "--help"} & set(ctx.args))
+        return super().invoke(ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """As Typer does, with the lazy names known to its "did you mean"."""
@@ -96,12 +108,27 @@ def _print_version(value: bool) -> None:
 
 @app.callback()
 def recolor(
-    version: Annotated[
+    ctx: typer.Context,
+    version: Annotated[  # noqa: ARG001  its callback has done all
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--config",
+            envvar=CHOICE,
+            metavar="FILE|none",
+            help="Settings from this file, instead of the nearest recolor.toml and your own.",
+        ),
+    ] = None,
 ) -> None:
     """Colour for black-and-white photographs; train and evaluate the networks that do it."""
+    ctx.obj = config
+    name, group = ctx.invoked_subcommand, cast("LazyGroup", ctx.command)
+    if name is None or name == "config" or ctx.meta[HELP]:
+        return  # help is there also for those who want to mend a file
+    configure(ctx, group.get_command(ctx, name), (name,), config)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

@@ -1,6 +1,7 @@
 """Every option that two commands share, named once, so that it reads the same everywhere.
 
-Use as an annotation: `def train(device: DeviceOpt = "auto") -> None`.
+Use as an annotation: `def train(device: DeviceOpt = "auto") -> None`. One with an `envvar` means
+the same in all commands, and can stand at the top of `recolor.toml`.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ PrecisionOpt = Annotated[
     Precision,
     typer.Option(
         "--precision",
+        envvar="RECOLOR_PRECISION",
         help="Number format of the network; auto takes bf16 where it is faster, else fp32.",
         rich_help_panel=MACHINE,
     ),
@@ -51,6 +53,7 @@ BatchSizeOpt = Annotated[
         "-b",
         min=1,
         metavar="N",
+        envvar="RECOLOR_BATCH_SIZE",
         help="How many photographs go to the network together; by default what the device likes.",
         rich_help_panel=MACHINE,
     ),
@@ -61,6 +64,7 @@ WorkersOpt = Annotated[
         "--workers",
         min=1,
         metavar="N",
+        envvar="RECOLOR_WORKERS",
         help="Threads that read and write; by default one per processor core.",
         rich_help_panel=MACHINE,
     ),
@@ -73,6 +77,7 @@ OfflineOpt = Annotated[
     bool,
     typer.Option(
         "--offline",
+        envvar="RECOLOR_OFFLINE",
         help="Never use the network; take weights from the package or the cache.",
         rich_help_panel=MACHINE,
     ),
@@ -104,6 +109,7 @@ QuietOpt = Annotated[
     typer.Option(
         "--quiet",
         "-q",
+        envvar="RECOLOR_QUIET",
         help="Say nothing but what went wrong.",
         rich_help_panel=MESSAGES,
     ),
@@ -113,6 +119,7 @@ VerboseOpt = Annotated[
     typer.Option(
         "--verbose",
         "-v",
+        envvar="RECOLOR_VERBOSE",
         help="Say more: device, precision, threads, notes for each photograph.",
         rich_help_panel=MESSAGES,
     ),

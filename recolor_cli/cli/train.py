@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, TypeVar
 
 import typer
 
@@ -23,8 +23,11 @@ from recolor_cli.cli.options import (
 from recolor_cli.errors import UsageError
 from recolor_cli.recipes import Recipe, get_recipe, override, read_settings
 
+T = TypeVar("T")
+
 
 def train(
+    ctx: typer.Context,
     data: Annotated[
         list[Path] | None,
         typer.Option(
@@ -121,6 +124,9 @@ def train(
     Interrupt it when you like: Ctrl-C writes a checkpoint, and --resume goes on from there.
     """
     console = Console(json=json, quiet=quiet)
+    if resume is not None:  # what a file or the environment says is for new runs
+        data, val, split = typed(ctx, data=data), typed(ctx, val=val), typed(ctx, split=split)
+        set_, seed, out = typed(ctx, set_=set_), typed(ctx, seed=seed), typed(ctx, out=out)
     plan = _plan(data, val, recipe, set_, seed, out, resume)
     if split is not None and (val or resume):
         raise UsageError("--split says what is validated on; drop --val, and --resume has its own")
@@ -159,6 +165,12 @@ def train(
         console.record({"event": "summary", "run": str(run)})
         console.data(f"recolor colorize x.jpg -o out --model {run}")
         console.data(f"recolor eval --model {run} --data {judged_on}")
+
+
+def typed(ctx: typer.Context, **parameter: T) -> T | None:
+    """The value of the one parameter, if it was typed; else None."""
+    ((name, value),) = parameter.items()
+    return value if getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE" else None
 
 
 class _Plan(NamedTuple):

@@ -1,0 +1,113 @@
+"""`recolor config`: which settings hold here, and where each of them comes from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from recolor_cli.cli.config_file import FILE, find_files, user_file
+from recolor_cli.cli.configured import Setting, check_names, known_names, resolve
+from recolor_cli.cli.console import Console, printable
+from recolor_cli.cli.keys import keys_of, leaves
+from recolor_cli.cli.options import JsonOpt
+from recolor_cli.errors import UsageError
+from recolor_cli.recipes import did_you_mean
+
+EPILOG = "\n\n".join(
+    (
+        "[bold]Examples[/]",
+        "recolor config    (what is not as it was delivered)",
+        "recolor config colorize    (every option of one command)",
+        "recolor --config none config colorize    (the defaults)",
+        "[bold]Precedence[/]: typed options, then RECOLOR_... variables, then recolor.toml or "
+        "pyproject.toml's tool.recolor here or above, then your own file, then defaults",
+    )
+)
+OTHER_VARIABLES = {"RECOLOR_CONFIG", "RECOLOR_CACHE", "RECOLOR_WEIGHTS_JSON"}
+
+
+def config(
+    ctx: typer.Context,
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="COMMAND", help="Show every option of it, such as data split."),
+    ] = None,
+    json: JsonOpt = False,
+) -> None:
+    """Show which settings hold here, and where each comes from.
+
+    Checks all files and variables; a mistake is told in one line.
+    """
+    console = Console(json=json)
+    root: Any = ctx.find_root()
+    files = find_files(Path.cwd(), root.obj)
+    wanted = tuple(command or ())
+    shown: list[tuple[str, Setting]] = []
+    variables, names = set(OTHER_VARIABLES), []
+    for name in root.command.list_commands(root):
+        group = root.command.get_command(root, name)
+        for words, leaf in leaves(group, (name,)):
+            keys = keys_of(leaf, words)
+            for file in files:
+                check_names(
+                    file, known_names(root.command.list_commands(root), group, words), words, keys
+                )
+            names.append(" ".join(words))
+            for setting in resolve(keys, words, files):
+                variables.update(setting.key.variables)
+                if words[: len(wanted)] == wanted and (wanted or setting.origin):
+                    shown.append((" ".join(words), setting))
+    asked = " ".join(wanted)
+    if wanted and not any(f"{name} ".startswith(f"{asked} ") for name in names):
+        near = (
+            did_you_mean(asked, [*names, *(name.split()[0] for name in names)])
+            or "'recolor --help' lists them"
+        )
+        raise UsageError(f"no command '{asked}'; {near}")
+    for variable in sorted(os.environ):
+        if variable.startswith("RECOLOR_") and variable not in variables:
+            near = did_you_mean(variable, variables)
+            console.warning(f"nothing reads {variable} of the environment; {near or 'unset it'}")
+    _show(shown, [file.shown for file in files], console, everything=bool(wanted))
+
+
+def _show(
+    shown: list[tuple[str, Setting]], files: list[str], console: Console, *, everything: bool
+) -> None:
+    for name, setting in shown:
+        value = setting.value
+        console.record(
+            {
+                "command": name,
+                "option": setting.key.name,
+                "value": [*map(str, value)] if isinstance(value, list | tuple) else _plain(value),
+                "from": setting.origin or "default",
+                "variables": list(setting.key.variables),
+            }
+        )
+    console.record({"event": "files", "files": files})
+    rows = [(name, s.key.name, _text(s.value), s.origin or "default") for name, s in shown]
+    if rows:
+        console.table(("command", "option", "value", "from"), rows)
+    elif not everything:
+        console.message("everything is as it was delivered")
+    console.message(
+        f"files: {', '.join(map(printable, files))}"
+        if files
+        else f"no files; {FILE} here or above, or {printable(user_file())}, would be read"
+    )
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
+
+
+def _text(value: Any) -> str:
+    if value is None or value == ():
+        return "-"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
