@@ -7,7 +7,7 @@ input size, which is as fine as chroma needs to be, and upsampled with the photo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recolor_cli.color.bins import ab_bins
-from recolor_cli.models.encoders import ENCODERS
+from recolor_cli.models.encoders import ENCODERS, Encoder
 from recolor_cli.models.layers import ConvNormReLU, GlobalAttention, PixelShuffleUp
 
 
@@ -59,6 +59,8 @@ class BinsUNet(nn.Module):
 
     Args:
         encoder: a key of `ENCODERS`.
+        second_encoder: another one, whose two coarsest maps join the first one's at strides 16 and
+            32, where what things are counts for more than where their edges run; "" is none.
         tail: width of a residual stage added after the encoder at twice its stride; 0 adds none.
         widths: channels of the bottleneck, then of each up step down to stride 4.
         attention: global attention blocks at the bottleneck.
@@ -76,6 +78,7 @@ class BinsUNet(nn.Module):
         self,
         *,
         encoder: str = "mobilenetv2",
+        second_encoder: str = "",
         tail: int = 0,
         widths: Sequence[int] = (320, 256, 160, 128),
         attention: int = 2,
@@ -89,6 +92,12 @@ class BinsUNet(nn.Module):
         self.tail = Tail(skips[-1], tail) if tail else None
         if tail:
             skips.append(tail)
+        self.second_encoder = ENCODERS[second_encoder]() if second_encoder else None
+        if self.second_encoder is not None:
+            if len(skips) != 4 or len(self.second_encoder.channels) != 5:
+                raise ValueError("two encoders join at strides 16 and 32, which both must have")
+            skips[-2] += self.second_encoder.channels[-2]
+            skips[-1] += self.second_encoder.channels[-1]
         self.stride = 2 ** (len(skips) + 1)
         if len(widths) != len(skips):
             raise ValueError(f"{encoder} needs {len(skips)} widths, got {len(widths)}")
@@ -111,6 +120,11 @@ class BinsUNet(nn.Module):
         maps = self.encoder(gray)
         if self.tail is not None:
             maps.append(self.tail(maps[-1]))
+        if self.second_encoder is not None:
+            *_, second_16, second_32 = self.second_encoder(gray)
+            maps[-2:] = [
+                torch.cat(pair, 1) for pair in zip(maps[-2:], (second_16, second_32), strict=True)
+            ]
         x = self.attention(F.relu(self.bottleneck(maps.pop())))
         for index, step in enumerate(self.steps):
             x = step(x, maps.pop())
@@ -119,20 +133,22 @@ class BinsUNet(nn.Module):
         logits: Tensor = self.head(x)
         return logits
 
-    def load_encoder(self, tensors: Mapping[str, Tensor]) -> None:
-        """Start from ImageNet weights; see the encoder's `load_imagenet` for the names."""
-        self.encoder.load_imagenet(tensors)
+    def encoders(self) -> list[Encoder]:
+        """The first, and the second if there is one."""
+        return [e for e in (self.encoder, self.second_encoder) if e is not None]
 
     def freeze_encoder(self, to_stride: int) -> None:
-        """Train all but the encoder blocks up to `to_stride` (0 trains everything)."""
+        """Train all but the encoders' blocks up to `to_stride` (0 trains everything)."""
         self.requires_grad_(True)
-        for block, stride in self.encoder.staged_blocks():
-            if stride <= to_stride:
-                block.requires_grad_(False)
+        for encoder in self.encoders():
+            for block, stride in encoder.staged_blocks():
+                if stride <= to_stride:
+                    block.requires_grad_(False)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Trainable parameters by group, so that each can have its own learning rate."""
-        encoder = [p for p in self.encoder.parameters() if p.requires_grad]
-        own = {id(p) for p in self.encoder.parameters()}
+        given = [p for encoder in self.encoders() for p in encoder.parameters()]
+        encoder = [p for p in given if p.requires_grad]
+        own = {id(p) for p in given}
         decoder = [p for p in self.parameters() if p.requires_grad and id(p) not in own]
         return {"encoder": encoder, "decoder": decoder}

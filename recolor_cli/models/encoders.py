@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+NORM_EPSILON = 1e-5  # of batch norm in torchvision's ResNets
 
 
 class Encoder(nn.Module):
@@ -192,8 +193,10 @@ class ResNet18Encoder(Encoder):
     def load_imagenet(self, tensors: Mapping[str, Tensor]) -> None:
         """Take folded three-channel weights with torchvision's names.
 
-        They expect RGB 0..1, normalised by ImageNet's mean and standard deviation.
+        They expect RGB 0..1, normalised by ImageNet's mean and standard deviation. Published
+        files have batch norm beside the convolutions; it is folded here.
         """
+        tensors = _fold_norms(tensors)
         state = {}
         for name, tensor in tensors.items():
             value = tensor.float()
@@ -206,6 +209,25 @@ class ResNet18Encoder(Encoder):
                 here = f"layers.{int(name[5]) - 1}{name[6:]}"
                 state[here.replace("downsample.0.", "downsample.")] = value
         self.load_state_dict(state)
+
+
+def _fold_norms(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A ResNet's batch norms (`bnN`, `downsample.1`) folded into the convolutions before them."""
+    folded = dict(tensors)
+    for name in tensors:
+        if not name.endswith(".running_var"):
+            continue
+        norm = name.removesuffix(".running_var")
+        conv = norm[:-1] + "0" if norm.endswith("downsample.1") else norm.replace("bn", "conv")
+        scale = folded.pop(f"{norm}.weight").float()
+        scale = scale / (folded.pop(name).float() + NORM_EPSILON).sqrt()
+        shift = (
+            folded.pop(f"{norm}.bias").float() - folded.pop(f"{norm}.running_mean").float() * scale
+        )
+        folded.pop(f"{norm}.num_batches_tracked", None)
+        folded[f"{conv}.weight"] = folded[f"{conv}.weight"].float() * scale[:, None, None, None]
+        folded[f"{conv}.bias"] = shift
+    return folded
 
 
 ENCODERS: dict[str, type[Encoder]] = {

@@ -40,7 +40,9 @@ class Recipe:
     )  # --set discriminator.NAME=VALUE
     initialization: str = _field("default", of="default normal xavier")  # normal: N(0, 0.02)
     init: str = _field("")  # weights file or run folder whose generator the run starts from
+    init_grow: bool = _field(False)  # init may be of a smaller network: what it lacks starts fresh
     encoder_weights: str = _field("")  # of the encoder: a file, "torchvision" or "shipped"
+    second_encoder_weights: str = _field("")  # of the second encoder: a file or "shipped"
     freeze_encoder_to_stride: int = _field(0, low=0, high=64)  # blocks up to this stride stay fixed
 
     # Data.

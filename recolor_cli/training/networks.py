@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from recolor_cli.backbones import TORCHVISION, read_backbone
@@ -14,6 +15,7 @@ from recolor_cli.checkpoints import load_weights
 from recolor_cli.color.spaces import SPACES, Space
 from recolor_cli.errors import RecipeError, WeightsError
 from recolor_cli.models import create_discriminator, create_model
+from recolor_cli.models.encoders import Encoder
 from recolor_cli.models.initialization import INITIALIZERS
 from recolor_cli.recipes import Recipe
 from recolor_cli.weights import find_weights
@@ -82,10 +84,13 @@ def start_generator(recipe: Recipe, network: nn.Module) -> dict[str, str]:
                 f"'{recipe.init}' is for the network '{model.card.network}', the recipe's is "
                 f"'{recipe.network}'; choose other weights or set network"
             )
-        _load_same(network, model.network.state_dict(), recipe.init)
+        tensors = model.network.state_dict()
+        _load_same(network, _grown(network, tensors) if recipe.init_grow else tensors, recipe.init)
         loaded["init"] = f"{recipe.init} sha256:{found.sha256}"
     elif recipe.encoder_weights:
         loaded["encoder_weights"] = _load_encoder(recipe, network)
+    if recipe.second_encoder_weights:
+        loaded["second_encoder_weights"] = _load_second_encoder(recipe, network)
     return loaded
 
 
@@ -140,39 +145,81 @@ def _load_same(network: nn.Module, tensors: Mapping[str, Tensor], name: str) -> 
         ) from None
 
 
+def _grown(network: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of a smaller network as the first channels of a larger one's.
+
+    What the file lacks keeps its start; a convolution's further input channels are zero, so that
+    at first the larger network says what the smaller one did.
+    """
+    grown = dict(tensors)
+    for name, own in network.state_dict().items():
+        theirs = grown.setdefault(name, own)
+        if theirs.shape != own.shape and theirs.dim() == own.dim():
+            if any(a > b for a, b in zip(theirs.shape, own.shape, strict=True)):
+                continue  # smaller here than there: `_load_same` says so
+            padded = torch.zeros_like(own) if own.dim() > 1 else own.clone()
+            padded[tuple(slice(side) for side in theirs.shape)] = theirs
+            grown[name] = padded
+    return grown
+
+
 def _load_encoder(recipe: Recipe, network: nn.Module) -> str:
-    load = getattr(network, "load_encoder", None) or getattr(network, "load_backbone", None)
+    load = getattr(network, "load_backbone", None)
+    encoder = getattr(network, "encoder", None)
+    if load is None and isinstance(encoder, Encoder):
+        if recipe.encoder_weights == SHIPPED:
+            return _load_shipped(network, "encoder")
+        load = encoder.load_imagenet
     if load is None:
         raise RecipeError(
             f"the network '{recipe.network}' has no encoder; use --set encoder_weights="
         )
-    if recipe.encoder_weights == SHIPPED:
-        return _load_shipped(recipe, network)
-    tensors = read_backbone("resnet18", recipe.encoder_weights)
-    said = f"{recipe.encoder_weights} resnet18"
-    if recipe.encoder_weights != TORCHVISION:
-        digest = hashlib.sha256(Path(recipe.encoder_weights).expanduser().read_bytes()).hexdigest()
-        said = f"{recipe.encoder_weights} sha256:{digest}"
+    return _load_imagenet(load, recipe.encoder_weights, "encoder_weights", recipe.network)
+
+
+def _load_second_encoder(recipe: Recipe, network: nn.Module) -> str:
+    encoder = getattr(network, "second_encoder", None)
+    if not isinstance(encoder, Encoder):
+        raise RecipeError(
+            f"the network '{recipe.network}' has no second encoder with these arguments; "
+            "use --set second_encoder_weights="
+        )
+    source = recipe.second_encoder_weights
+    if source == SHIPPED:
+        return _load_shipped(network, "second_encoder")
+    if source == TORCHVISION:
+        raise RecipeError("second_encoder_weights must be a file or 'shipped'; name a state dict")
+    return _load_imagenet(encoder.load_imagenet, source, "second_encoder_weights", recipe.network)
+
+
+def _load_imagenet(
+    load: Callable[[dict[str, Tensor]], None], source: str, field: str, network: str
+) -> str:
+    tensors = read_backbone("resnet18", source)
+    said = f"{source} resnet18"
+    if source != TORCHVISION:
+        digest = hashlib.sha256(Path(source).expanduser().read_bytes()).hexdigest()
+        said = f"{source} sha256:{digest}"
     try:
         load(tensors)
     except (RuntimeError, ValueError, KeyError, IndexError) as error:
         first = str(error).splitlines()[-1].strip()
         raise WeightsError(
-            f"'{recipe.encoder_weights}' does not fit the encoder of '{recipe.network}' ({first}); "
-            "choose other weights with --set encoder_weights=FILE"
+            f"'{source}' does not fit the encoder of '{network}' ({first}); "
+            f"choose other weights with --set {field}=FILE"
         ) from None
     return said
 
 
-def _load_shipped(recipe: Recipe, network: nn.Module) -> str:
+def _load_shipped(network: nn.Module, part: str) -> str:
     found = find_weights("default", offline=True)
-    shipped = load_weights(found.path).network
-    theirs, ours = getattr(shipped, "encoder", None), network.encoder
-    assert isinstance(ours, nn.Module)
-    if not isinstance(theirs, nn.Module) or type(theirs) is not type(ours):
+    theirs = getattr(load_weights(found.path).network, part, None)
+    ours = network.get_submodule(part)
+    if type(theirs) is not type(ours):
         raise WeightsError(
-            f"the shipped weights '{found.name}' have another encoder than '{recipe.network}' with "
-            "these arguments; --set encoder_weights=FILE names ImageNet weights for it"
+            f"the shipped weights '{found.name}' have another {part.replace('_', ' ')} than the "
+            f"recipe's network; --set {part}_weights=FILE names ImageNet weights for it"
         )
+    assert isinstance(theirs, nn.Module)
     _load_same(ours, theirs.state_dict(), found.name)
-    return f"the encoder of {found.name} sha256:{found.sha256}"
+    return f"the {part.replace('_', ' ')} of {found.name} sha256:{found.sha256}"
