@@ -24,6 +24,7 @@ FLAGS = [
 KEYS = {
     "Left": "\ue012", "Up": "\ue013", "Right": "\ue014", "Down": "\ue015", "Home": "\ue011",
     "End": "\ue010", "Enter": "\ue007", "Escape": "\ue00c", "Shift": "\ue008", "Tab": "\ue004",
+    "Delete": "\ue017", "Control": "\ue009",
 }  # fmt: skip
 
 
@@ -77,6 +78,19 @@ class Browser:
             assert time.monotonic() < ends, f"never: {expression}"
             time.sleep(0.05)
         return value
+
+    def command(self, name: str, **parameters: object) -> Any:
+        """What only the browser's own protocol can do: touch with two fingers, emulate a phone."""
+        body = {"cmd": name, "params": parameters}
+        return self._ask("POST", f"{self._session}/goog/cdp/execute", body)
+
+    def touch(self, *steps: Sequence[tuple[float, float]]) -> None:
+        """Put down as many fingers as a step has places, move them to each next, lift all."""
+        for number, fingers in enumerate(steps):
+            points = [{"x": x, "y": y, "id": id} for id, (x, y) in enumerate(fingers)]
+            kind = "touchMove" if number else "touchStart"
+            self.command("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+        self.command("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
     def press(self, *keys: str, holding: str | None = None) -> None:
         """Type keys, by their names where they have one."""

@@ -1,6 +1,6 @@
 """make_gallery: a folder of results becomes one page that needs no network and no server.
 
-The page is OUT/gallery.html: markup, style and script in one file (page.html, page.css, page.js
+The page is OUT/gallery.html: markup, style and script in one file (page.html, page.css, script/
 here) with the facts of all photographs. Small copies lie beside the manifest in
 OUT/.recolor/gallery/ rather than in the page, so that it opens at once with thousands of
 photographs; full-size pictures are linked where they are.
@@ -29,6 +29,10 @@ from recolor_cli.images.atomic import write_atomic
 from recolor_cli.weights import read_manifest
 
 NAME = "gallery.html"
+SCRIPTS = (  # in this order, as one script: the later ones use what the earlier ones define
+    "data", "marks", "grid", "viewer", "hint-colors", "hints", "hint-panel", "pointer", "facts",
+    "dialogs", "keys", "start",
+)  # fmt: skip
 PREVIEW_PX = 2048  # long side of copies of TIFF and JPEG 2000 pictures
 
 # Mean chroma in Lab units. Of 900 colour photographs 2 % lie below the one, 2 % above the other.
@@ -98,15 +102,17 @@ def make_gallery(
 
 def page_of(content: Mapping[str, Any]) -> str:
     """The page as text, everything in it."""
-    parts = {
-        name: files("recolor_cli.gallery").joinpath(name).read_text(encoding="utf-8")
-        for name in ("page.html", "page.css", "page.js")
-    }
+    markup, style = _part("page.html"), _part("page.css")
+    script = "\n".join(['"use strict";', *(_part(f"script/{name}.js") for name in SCRIPTS)])
     data = json.dumps(content, ensure_ascii=True, allow_nan=False)
     for sign in "<>&":  # nothing in a file's name can end the element in which the data stands
         data = data.replace(sign, f"\\u{ord(sign):04x}")
-    page = parts["page.html"].replace("@STYLE@", parts["page.css"])
-    return page.replace("@SCRIPT@", parts["page.js"]).replace("@DATA@", data)
+    page = markup.replace("@STYLE@", style)
+    return page.replace("@SCRIPT@", script).replace("@DATA@", data)
+
+
+def _part(name: str) -> str:
+    return files("recolor_cli.gallery").joinpath(name).read_text(encoding="utf-8")
 
 
 def _photo(
@@ -139,6 +145,8 @@ def _photo(
         "weights": (facts.get("weights") or "")[:12],
         "settings": _shown(facts.get("settings") or asked),
         "hints": line.facts.get("hints") or [],
+        "pick": _copy(facts.get("pick")),
+        "pick_id": facts["id"],
         "hints_file": _readable(book.name_for(entry.source)),
         "flags": [],
     }

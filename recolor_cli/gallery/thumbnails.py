@@ -6,6 +6,7 @@ short are made again. They follow from the photographs and may be deleted at any
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -28,7 +29,8 @@ from recolor_cli.images.sniff import SNIFF_BYTES, sniff
 THUMB_PX = 360  # long side: sharp on a dense screen in tiles of 180 points and more
 THUMB_QUALITY = 80
 PREVIEW_QUALITY = 90
-VERSION = 1  # of the copies; another number makes all of them anew
+PICK_PX, PICK_QUALITY = 160, 92  # of the copy that colours are picked from
+VERSION = 2  # of the copies; another number makes all of them anew
 
 Facts = dict[str, Any]
 
@@ -110,6 +112,7 @@ class Thumbnails:
         after = self._look(data)
         small = after.shrunk(THUMB_PX)
         self._keep(facts, "after", small, THUMB_QUALITY)
+        self._keep_for_picking(facts, small)
         if after.format not in VIEWABLE:
             self._keep(facts, "after_full", after, PREVIEW_QUALITY)
         facts["size"], facts["pages"] = after.size, after.pages
@@ -134,6 +137,16 @@ class Thumbnails:
         facts[kind] = file
         facts["files"].append(file)
 
+    def _keep_for_picking(self, facts: Facts, look: Look) -> None:
+        """The result as a script: from file:// a page may show pictures, but not read them."""
+        picture = base64.b64encode(look.shrunk(PICK_PX).jpeg(PICK_QUALITY)).decode()
+        file = f"{facts['id']}.pick.js"
+        (self.folder / file).write_text(
+            f'pickable("{facts["id"]}", "data:image/jpeg;base64,{picture}");\n', "ascii"
+        )
+        facts["pick"] = file
+        facts["files"].append(file)
+
     def _name(self, entry: Entry) -> str:
         """Another name whenever anything that the copies show is another."""
         before = entry.line.input.sha256 if entry.line.input else ""
@@ -156,6 +169,6 @@ class Thumbnails:
         self._index = {found["id"]: found for found in facts}
         write_atomic(self.folder / "index.json", json.dumps(self._index).encode())
         wanted = {file for found in facts for file in found["files"]}
-        for path in self.folder.glob("*.jpg"):
-            if path.name not in wanted:
+        for path in self.folder.iterdir():
+            if path.suffix in (".jpg", ".js") and path.name not in wanted:
                 path.unlink(missing_ok=True)
