@@ -44,6 +44,7 @@ EPILOG = "\n\n".join(
         "recolor colorize scans/ -o colored/ --dry-run",
         "recolor colorize 'scans/*.tif' -o out/ --format png --saturation 1.2",
         "recolor colorize scans/ -o colored/ --shard 1/4    (a quarter, on one of four machines)",
+        "recolor colorize scans/ -o colored/ --cluster auto    (on all machines of a Ray cluster)",
         "recolor colorize coat.jpg -o out/ --variants 6    (six colourings to choose from)",
         "recolor colorize coat.jpg -o out/ --hints coat.json    (colours that you know)",
         "recolor colorize scans/ -o colored/ --gallery    (a page to look at and mark results)",
@@ -170,6 +171,24 @@ def colorize(
             rich_help_panel=MACHINE,
         ),
     ] = "1/1",
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|local|HOST:PORT",
+            help="Work on a Ray cluster: the one this machine is in, one started here, or another.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None,
+    cluster_workers: Annotated[
+        int | None,
+        typer.Option(
+            "--cluster-workers",
+            min=1,
+            metavar="N",
+            help="How many workers to ask the cluster for; by default as many as have room.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None,
     device: DeviceOpt = "auto",
     precision: PrecisionOpt = "auto",
     batch_size: BatchSizeOpt = None,
@@ -216,7 +235,11 @@ def colorize(
         hints=hints,
         variants=_checked(variants, seed),
         seed=seed or 0,
+        cluster=cluster,
+        cluster_workers=cluster_workers,
     )
+    if cluster is not None and (redo is not None or "-" in (*(inputs or ()), str(out))):
+        raise UsageError("--cluster is for folders; leave it out with --redo and with -")
     if redo is not None:
         job = _redo(ctx, redo, inputs, out, settings, console)
         page = job.out if gallery or (job.out / "gallery.html").exists() else None

@@ -14,6 +14,7 @@ pipeline.py      decode | network | encode, joined by bounded queues
 stages.py        the three stages, each for one photograph; what fails, fails alone
 results.py       what became of each photograph, and the sum
 files.py         colorize_files: all of it, for a list of inputs
+cluster/         the same on many machines
 pipe.py          colorize_pipe: one photograph through standard input or output
 
 Names load on first use: a wrong command line is answered before torch is imported.

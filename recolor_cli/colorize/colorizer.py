@@ -145,10 +145,16 @@ class Colorizer:
         )
 
     @classmethod
-    def from_settings(cls, settings: Settings, report: Report = lambda _text: None) -> Colorizer:
-        """Make one as the command line's settings say."""
+    def from_settings(
+        cls,
+        settings: Settings,
+        report: Report = lambda _text: None,
+        *,
+        model: ColorModel | None = None,
+    ) -> Colorizer:
+        """Make one as the command line's settings say; `model` if it is loaded already."""
         return cls(
-            settings.model,
+            model or settings.model,
             settings.device,
             settings.precision,
             input_size=settings.input_size,

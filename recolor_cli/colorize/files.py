@@ -11,9 +11,12 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 
+from recolor_cli.checkpoints import ColorModel
+from recolor_cli.colorize.cluster.connection import import_ray
 from recolor_cli.colorize.colorizer import Colorizer
 from recolor_cli.colorize.lock import FolderLock
 from recolor_cli.colorize.manifest import Manifest
@@ -28,16 +31,17 @@ from recolor_cli.colorize.stages import (
     KEPT,
     Stages,
     Work,
-    cost,
     provenance_of,
     skipped,
 )
 from recolor_cli.colorize.variants import draw_of
 from recolor_cli.devices import choose_machine, cores
+from recolor_cli.errors import UsageError
 from recolor_cli.images.atomic import output_error, remove_stale
-from recolor_cli.weights import find_weights, read_manifest
+from recolor_cli.weights import find_weights, load_model, read_manifest
 
-BYTES_PER_WORKER = 128 << 20  # pictures under way: decoded, coloured and encoded
+if TYPE_CHECKING:
+    from recolor_cli.colorize.cluster.driver import Cluster
 
 
 class Run:
@@ -50,6 +54,8 @@ class Run:
     """
 
     def __init__(self, plan: Plan, settings: Settings, report: Report) -> None:
+        if settings.cluster is not None and plan.folder is None:
+            raise UsageError("--cluster is for folders; leave it out for one photograph")
         self.plan, self.settings, self.report = plan, settings, report
         total = len(plan.targets) + len(plan.repeated) + len(plan.unreadable)
         self.summary = Summary(total, ignored=plan.ignored)
@@ -58,7 +64,7 @@ class Run:
         self._begun = time.monotonic()
         self._manifest: Manifest | None = None
         self._orders: dict[str, Order] = {}
-        self._pipeline: Pipeline[Work] | None = None
+        self._pipeline: Pipeline[Work] | Cluster | None = None
 
     def __iter__(self) -> Iterator[PhotoResult]:
         """Do the work; a result for every input, in the order in which they finish.
@@ -102,7 +108,10 @@ class Run:
 
     def _iterate(self) -> Iterator[PhotoResult]:
         settings, plan = self.settings, self.plan
-        choose_machine(settings.device, settings.precision)
+        if settings.cluster is None:
+            choose_machine(settings.device, settings.precision)
+        else:
+            import_ray()
         check_writable(plan.folder or plan.targets[0].output.parent)
         sha256 = self._find_weights()
         yield from self._known_from_names()
@@ -111,9 +120,9 @@ class Run:
         if all(known):
             yield from (result for result in known if result is not None)
             return
-        self.colorizer = Colorizer.from_settings(settings, self.report)
+        model = self._load()
         # So that weights which do not give as many are named before anything is written.
-        draw_of(self.colorizer.model, self.colorizer.input_size, settings.variants)
+        draw_of(model, settings.input_size or model.input_size, settings.variants)
         lock = self._lock()
         threads = cv2.getNumThreads()
         try:
@@ -121,7 +130,7 @@ class Run:
             # Pillow only opens headers here; what it finds odd is judged, and told, while decoding.
             warnings.filterwarnings("ignore", module=r"PIL\.")
             self._open_manifest(sha256, alone=lock is None or lock.alone)
-            yield from self._work(self.colorizer)
+            yield from self._work(model)
         finally:
             cv2.setNumThreads(threads)
             if self._manifest is not None:
@@ -129,29 +138,39 @@ class Run:
             if lock is not None:
                 lock.close()
 
-    def _work(self, colorizer: Colorizer) -> Iterator[PhotoResult]:
+    def _load(self) -> ColorModel:
+        """The weights where they are used; for a cluster in memory, from where they are sent."""
+        settings = self.settings
+        if settings.cluster is not None:
+            return load_model(settings.model, offline=settings.offline, progress=self.report)
+        self.colorizer = Colorizer.from_settings(settings, self.report)
+        return self.colorizer.model
+
+    def _work(self, model: ColorModel) -> Iterator[PhotoResult]:
         todo = []
         for target in self.plan.targets:
             known = self._assess(target)
             if known is None:
-                todo.append(Work(target, self._orders[target.key]))
+                fresh = not os.path.lexists(target.output)
+                todo.append(Work(target, self._orders[target.key], fresh))
             else:
                 yield known
-        stages = Stages(colorizer, self.settings, self._manifest)
-        self._pipeline = Pipeline(
-            todo,
-            decode=stages.decode,
-            paint=stages.paint,
-            encode=stages.encode,
-            cost=cost,
-            is_finished=lambda work: work.result is not None,
-            workers=self.workers,
-            group=colorizer.batch_size,
-            budget=BYTES_PER_WORKER * (self.workers + 1),
-        )
+        self._pipeline = self._lead(todo, model)
         for work in self._pipeline:
             assert work.result is not None
             yield work.result
+
+    def _lead(self, todo: Sequence[Work], model: ColorModel) -> Pipeline[Work] | Cluster:
+        """Who leads photographs through the stages: threads of this process, or a cluster."""
+        if self.settings.cluster is None:
+            assert self.colorizer is not None
+            stages = Stages(self.colorizer, self.settings, self._manifest)
+            return stages.pipeline(todo, self.workers)
+        from recolor_cli.colorize.cluster.driver import Cluster
+
+        assert self._manifest is not None
+        assert self.plan.folder is not None
+        return Cluster(todo, self.settings, model, self._manifest, self.plan.folder, self.report)
 
     # Before the work
 

@@ -40,6 +40,9 @@ class Settings:
             leaves all hints out.
         variants: Plausible colourings of each photograph; 0 is the one.
         seed: Of the variants from the second on.
+        cluster: A Ray cluster that does the work: auto, local, or HOST:PORT; None is this machine
+            without Ray. `workers` are then the cores of each worker.
+        cluster_workers: How many workers to ask the cluster for; None is what it has room for.
     """
 
     model: str = "default"
@@ -60,6 +63,8 @@ class Settings:
     hints: str | None = None
     variants: int = 0
     seed: int = 0
+    cluster: str | None = None
+    cluster_workers: int | None = None
 
     def __post_init__(self) -> None:
         """Check every value.
@@ -83,6 +88,10 @@ class Settings:
         if self.variants:
             _check("--variants", self.variants, 2, MOST_VARIANTS)
         _check("--seed", self.seed, 0, MAX_SEED)
+        if self.cluster_workers is not None:
+            _check("--cluster-workers", self.cluster_workers, 1, 65536)
+            if self.cluster is None:
+                raise UsageError("--cluster-workers is for clusters; type --cluster auto as well")
         part, parts = self.shard
         if not 1 <= part <= parts:
             raise UsageError(f"no part {part} of {parts}; --shard counts from 1/N to N/N")

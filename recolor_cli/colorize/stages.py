@@ -9,18 +9,20 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Protocol
 
 from PIL import Image
 
 from recolor_cli.color.hints import Hint
 from recolor_cli.colorize.colorizer import Colorizer, Prepared
 from recolor_cli.colorize.hint_entries import to_entries
-from recolor_cli.colorize.manifest import FACTS, Event, Manifest, Stamp, hash_file
+from recolor_cli.colorize.manifest import FACTS, Event, Line, Stamp, hash_file
 from recolor_cli.colorize.network import Answer
 from recolor_cli.colorize.orders import Order
+from recolor_cli.colorize.pipeline import Pipeline
 from recolor_cli.colorize.plan import Target
 from recolor_cli.colorize.results import PhotoResult
 from recolor_cli.colorize.settings import Settings
@@ -36,6 +38,7 @@ FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
 DONE_BEFORE = "done before"
 KEPT = "kept in a review; --overwrite makes it again"
 ALONE = sys.maxsize
+BYTES_PER_WORKER = 128 << 20  # pictures under way: decoded, coloured and encoded
 
 
 @dataclass(eq=False)
@@ -45,6 +48,7 @@ class Work:
     Attributes:
         target: Input and output.
         order: What is asked for it beyond the run's settings.
+        fresh: There was no output when the run began, so that what is there now is none either.
         result: Once it is known, the rest is skipped.
         data: The file, from when it is measured to when it is decoded.
         stamp: The input's size, time and hash.
@@ -56,6 +60,7 @@ class Work:
 
     target: Target
     order: Order
+    fresh: bool = False
     result: PhotoResult | None = None
     data: bytes = b""
     stamp: Stamp | None = None
@@ -63,6 +68,27 @@ class Work:
     answers: list[Answer] = field(default_factory=list)
     seconds: float = 0.0
     hints: tuple[Hint, ...] = ()
+
+
+class Ledger(Protocol):
+    """What the stages need of a manifest."""
+
+    def get(self, key: str) -> Line | None:
+        """See `Manifest.get`."""
+
+    def append(
+        self,
+        event: Event,
+        key: str,
+        *,
+        settings: str,
+        source: Path,
+        input: Stamp | None = None,
+        output: Stamp | None = None,
+        reason: str = "",
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
+        """See `Manifest.append`."""
 
 
 class Stages:
@@ -74,9 +100,23 @@ class Stages:
         manifest: Open for appending; None if OUT is one file.
     """
 
-    def __init__(self, colorizer: Colorizer, settings: Settings, manifest: Manifest | None) -> None:
+    def __init__(self, colorizer: Colorizer, settings: Settings, manifest: Ledger | None) -> None:
         self._colorizer, self._settings = colorizer, settings
         self._manifest = manifest
+
+    def pipeline(self, works: Iterable[Work], workers: int) -> Pipeline[Work]:
+        """Lay the stages one behind the other; `workers` threads decode and encode."""
+        return Pipeline(
+            works,
+            decode=self.decode,
+            paint=self.paint,
+            encode=self.encode,
+            cost=cost,
+            is_finished=lambda work: work.result is not None,
+            workers=workers,
+            group=self._colorizer.batch_size,
+            budget=BYTES_PER_WORKER * (workers + 1),
+        )
 
     def decode(self, work: Work) -> None:
         """Read a photograph, unless it turns out that nothing has changed."""
@@ -84,7 +124,8 @@ class Stages:
             target, settings = work.target, self._settings
             data, work.data = work.data or _read(work), b""
             assert work.stamp is not None
-            if not settings.overwrite and self._is_there_already(work, work.stamp.sha256):
+            known = not (settings.overwrite or work.fresh)
+            if known and self._is_there_already(work, work.stamp.sha256):
                 line = self._manifest.get(target.key) if self._manifest else None
                 same = line is None or line.settings == work.order.digest
                 work.result = skipped(target, DONE_BEFORE if same else KEPT)

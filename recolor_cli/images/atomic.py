@@ -42,7 +42,7 @@ def write_atomic(path: str | Path, data: bytes) -> None:
     """
     path = Path(path)
     # A short random name: the target's own may already be as long as the disk allows.
-    temporary = path.parent / f"{PREFIX}{_HOST}-{os.getpid()}-{os.urandom(8).hex()}.part"
+    temporary = path.parent / f"{PREFIX}{mark()}-{os.urandom(8).hex()}.part"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _in_work.add(temporary.name)
@@ -70,6 +70,19 @@ def output_error(path: str | Path, error: OSError) -> OutputError:
     failure = OutputError(f"cannot write {str(path)!r}: {reason}")
     failure.__cause__ = error
     return failure
+
+
+def mark() -> str:
+    """What the names of this process's half-written files have in common."""
+    return f"{_HOST}-{os.getpid()}"
+
+
+def remove_left_by(mark: str, folder: Path) -> None:
+    """Remove what one process, which is known to be gone, left half-written in `folder` itself."""
+    with contextlib.suppress(FileNotFoundError):
+        for path in folder.glob(f"{PREFIX}{mark}-*.part"):
+            with contextlib.suppress(OSError):  # the next run tries again
+                path.unlink()
 
 
 def remove_stale(folder: str | Path) -> list[Path]:
