@@ -50,7 +50,7 @@ def test_a_report_survives_writing_and_reading(grey: Report, tmp_path: Path) -> 
 
 def test_the_csv_has_a_line_for_each_picture(grey: Report) -> None:
     lines = grey.to_csv().splitlines()
-    assert lines[0] == "picture,psnr,l1-ab,colorfulness"
+    assert lines[0] == "picture,psnr,l1-ab,colorfulness,colorfulness of truth"
     assert len(lines) == 21
     mean = np.mean([float(line.split(",")[1]) for line in lines[1:]])
     assert mean == pytest.approx(grey.metrics["psnr"]["value"])

@@ -9,6 +9,7 @@ swaps.py          predictions that show another picture
 network_files.py  verified weights behind fid, kid, is, lpips
 report.py         report.json and images.csv      compare.py   two reports
 page.py           report.html                     panels.py    best and worst pictures
+charts.py         lines and histograms as SVG     document.py  the frame of a page
 judge.py          the page on which people judge  votes.py     what their votes come to
 """
 

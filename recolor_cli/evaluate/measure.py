@@ -31,6 +31,11 @@ class Value:
     truth: float | None
 
 
+def of_truth(name: str) -> str:
+    """The name under which a metric's values of the true pictures are kept."""
+    return f"{name} of truth"
+
+
 class Measurement:
     """The state of an evaluation: for each metric the rows of the pictures seen so far.
 
@@ -105,9 +110,14 @@ class Measurement:
         return Value(value, low, high, truth)
 
     def each(self) -> dict[str, Rows]:
-        """For metrics of single pictures: the value of each, in the order of `names`."""
-        return {
-            name: metric.each(self.rows(metric))
-            for name, metric in self.metrics.items()
-            if metric.each is not None
-        }
+        """For metrics of single pictures: the value of each, in the order of `names`.
+
+        Where true pictures have values of their own, those follow under `of_truth(NAME)`.
+        """
+        columns = {}
+        for name, metric in self.metrics.items():
+            if metric.each is not None:
+                columns[name] = metric.each(self.rows(metric))
+            if metric.each_of_truth is not None:
+                columns[of_truth(name)] = metric.each_of_truth(self.rows(metric))
+        return columns

@@ -10,26 +10,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recolor_cli.evaluate.report import Report, number, table
+from recolor_cli.evaluate.charts import histogram
+from recolor_cli.evaluate.document import document
+from recolor_cli.evaluate.measure import of_truth
+from recolor_cli.evaluate.report import Report, table
 
 Pixels = NDArray[np.uint8]
 Panel = tuple[str, list[tuple[str, Pixels, Pixels]]]  # title, (caption, coloured, true)
 
 THUMBNAIL_PX = 200
-BARS = 30
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem;
-  color: #222; background: #fff }
-table { border-collapse: collapse } td, th { padding: .25rem .8rem; text-align: left;
-  border-bottom: 1px solid #ddd; vertical-align: top } td.n { text-align: right;
-  font-variant-numeric: tabular-nums; white-space: nowrap }
-td:first-child { white-space: nowrap }
-.panel { display: flex; flex-wrap: wrap; gap: .8rem } figure { margin: 0; width: 13.2rem }
-figure div { display: flex; gap: .2rem }
-figure img { width: 6.5rem; height: 6.5rem; object-fit: contain; background: #eee }
-figcaption { font-size: 12px; overflow-wrap: anywhere } small { color: #666 }
-.plots { display: flex; flex-wrap: wrap; gap: 1rem } svg { background: #f6f6f6 }
-"""
 
 
 def page(report: Report, panels: Sequence[Panel]) -> str:
@@ -42,18 +31,23 @@ def page(report: Report, panels: Sequence[Panel]) -> str:
         else ""
     )
     parts = [
-        "<!doctype html><html lang=en><meta charset=utf-8>",
-        "<meta name=viewport content='width=device-width'>",
-        f"<title>{escape(title)}</title><style>{_STYLE}</style>",
         f"<h1>{escape(title)}</h1>{trial}",
         _figures(report),
-        "<h2>Distributions</h2><div class=plots>",
-        *(_histogram(name, values) for name, values in report.each.items()),
+        "<h2>Distributions</h2><div class=charts>",
+        *(_distribution(report, name) for name in report.metrics if name in report.each),
         "</div>",
         *(_panel(name, pictures) for name, pictures in panels),
         _record(report),
     ]
-    return "\n".join(parts) + "\n"
+    return document(title, parts)
+
+
+def _distribution(report: Report, name: str) -> str:
+    """One metric over the pictures, beside the truth's own where it has one."""
+    series = {"coloured": report.each[name]}
+    if of_truth(name) in report.each:
+        series["truth"] = report.each[of_truth(name)]
+    return histogram(name, series, report.metrics[name]["unit"])
 
 
 def _figures(report: Report) -> str:
@@ -65,32 +59,16 @@ def _figures(report: Report) -> str:
         for name, value, interval, truth, better in table(report)
     )
     return (
-        "<table><tr><th>metric<th>value<th>95 % interval<th>truth<th>better<th>definition</tr>"
-        f"{rows}</table>"
-    )
-
-
-def _histogram(name: str, values: Sequence[float]) -> str:
-    low, high = min(values), max(values)
-    counts, _ = np.histogram(values, BARS, (low, high if high > low else low + 1))
-    width, height = 300, 90
-    bars = "".join(
-        f"<rect x='{i * width / BARS:.1f}' y='{height - height * count / counts.max():.1f}' "
-        f"width='{width / BARS - 1:.1f}' height='{height * count / counts.max():.1f}' fill='#48c'/>"
-        for i, count in enumerate(counts)
-    )
-    return (
-        f"<figure style='width:{width}px'><svg width={width} height={height} role=img "
-        f"aria-label='distribution of {escape(name)}'>{bars}</svg>"
-        f"<figcaption>{escape(name)}: {number(low)} .. {number(high)}</figcaption></figure>"
+        "<div class=wide><table><tr><th>metric<th class=n>value<th class=n>95 % interval"
+        f"<th class=n>truth<th>better<th>definition</tr>{rows}</table></div>"
     )
 
 
 def _panel(title: str, pictures: Sequence[tuple[str, Pixels, Pixels]]) -> str:
     figures = "".join(
-        f"<figure><div><img alt='coloured' src='{_data(coloured)}'>"
-        f"<img alt='true' src='{_data(true)}'></div><figcaption>{escape(caption)}</figcaption>"
-        "</figure>"
+        f"<figure><div><img loading=lazy alt='coloured' src='{_data(coloured)}'>"
+        f"<img loading=lazy alt='true' src='{_data(true)}'></div>"
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
         for caption, coloured, true in pictures
     )
     return (
@@ -109,7 +87,7 @@ def _record(report: Report) -> str:
         "made": f"{report.created}, in {report.seconds:.0f} s",
     }
     cells = "".join(f"<tr><th>{k}<td>{escape(str(v))}</tr>" for k, v in rows.items())
-    return f"<h2>How it was measured</h2><table>{cells}</table>"
+    return f"<h2>How it was measured</h2><div class=wide><table>{cells}</table></div>"
 
 
 def _data(pixels: Pixels) -> str:

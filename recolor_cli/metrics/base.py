@@ -42,6 +42,7 @@ class Metric:
         stream: which of a network's outputs its rows are, see `networks.py`; "" without one.
         of_truth: rows -> the value of the true pictures themselves, where that means something.
         each: row -> the value of one picture, if it has one: for tables and for best and worst.
+        each_of_truth: the same for the true picture, where that means something.
         spread: a cheaper `compute` for intervals, where the real one is slow.
         interval: "bootstrap" over pictures, or "jackknife" over groups of pictures for metrics
             whose value depends on how many different pictures there are.
@@ -58,6 +59,7 @@ class Metric:
     stream: str = ""
     of_truth: Compute | None = None
     each: Callable[[Rows], Rows] | None = None
+    each_of_truth: Callable[[Rows], Rows] | None = None
     spread: Compute | None = None
     interval: Literal["bootstrap", "jackknife"] = "bootstrap"
     least: int = 1
@@ -71,3 +73,8 @@ class Metric:
 def first_column(rows: Rows) -> Rows:
     """Value of each picture where that is the row's first number."""
     return rows[:, 0]
+
+
+def second_column(rows: Rows) -> Rows:
+    """The same where it is the second."""
+    return rows[:, 1]

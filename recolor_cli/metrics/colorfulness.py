@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from recolor_cli.metrics.base import Metric, Pixels, Rows, first_column
+from recolor_cli.metrics.base import Metric, Pixels, Rows, first_column, second_column
 
 
 def colorfulness(pixels: NDArray[np.uint8], *, absolute: bool = False) -> float:
@@ -77,6 +77,7 @@ COLORFULNESS = Metric(
     update=both,
     of_truth=mean_of_truth,
     each=first_column,
+    each_of_truth=second_column,
 )
 COLORFULNESS_ABS = Metric(
     name="colorfulness-abs",
@@ -88,6 +89,7 @@ COLORFULNESS_ABS = Metric(
     update=both_absolute,
     of_truth=mean_of_truth,
     each=first_column,
+    each_of_truth=second_column,
 )
 DELTA_COLORFULNESS = Metric(
     name="delta-colorfulness",
