@@ -145,7 +145,7 @@ def train(
     state = run.load_state(machine.device) if resume else None
     players = assemble(recipe, material, machine, ranks, seed, state)
     g, d, game, objective = players.g, players.d, players.game, players.objective
-    keeper = Keeper(run, players, material, name, watcher, state)
+    keeper = Keeper(run, players, material, name, watcher, state, total=total, speaker=speaker)
     seen = state["seen"] if state else 0
     if speaker and state:
         run.trim_log(seen)
@@ -168,7 +168,7 @@ def train(
     # Train.
     sums, logged = Sums(), seen
     frugal = explain_lack_of_memory(recipe, machine.device)
-    with frugal, stop_on_signal() as stop, closing(batches):
+    with frugal, stop_on_signal() as stop, closing(batches), keeper:
         while seen < total:
             micro = [LabCrops(next(batches), machine.device) for _ in range(recipe.accumulate)]
             opponent = d if seen >= gan_from else None
@@ -223,6 +223,8 @@ def train(
                 keeper.draw_samples(seen)
             if speaker and saving:
                 keeper.save(seen)
+            if speaker:
+                keeper.show(seen)
             if stopping:
                 raise KeyboardInterrupt
     leave(ranks)

@@ -268,6 +268,10 @@ def _write(report: Report, setup: Setup, protocol: Protocol, out: Path, console:
     for title, pictures in made:
         write_panel(out / f"{title.split()[0].lower()}.png", pictures)
     console.message(f"wrote {out / 'report.html'}, report.json and images.csv")
+    from recolor_cli.training.page import refresh_page
+
+    if refresh_page(out.parent):  # of the run that the evaluation was put into
+        console.message(f"linked from {out.parent / 'index.html'}")
 
 
 def _compare(paths: list[Path], console: Console) -> None:

@@ -147,6 +147,7 @@ def train(
     # Adam's moments of quiet weights fade into numbers too small for a processor's fast path. It
     # is this process's choice, not the library's, and comes before torch starts its threads.
     torch.set_flush_denormal(True)
+    console.message(f"curves, samples and figures as they come: {plan.out / 'index.html'}")
     with ExitStack() as stack:
         run = train_recipe(
             plan.recipe,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Protocol
@@ -14,18 +15,21 @@ from torch import Tensor
 
 from recolor_cli.checkpoints import Card
 from recolor_cli.data.batches import validation_batches
+from recolor_cli.data.photos import Photo
 from recolor_cli.data.tensors import LabCrops
-from recolor_cli.errors import MissingExtraError, RecolorError
+from recolor_cli.errors import MissingExtraError, OutputError, RecolorError
 from recolor_cli.recipes import Recipe
 from recolor_cli.training.material import Material
 from recolor_cli.training.networks import space_name
+from recolor_cli.training.page import Status, write_page
 from recolor_cli.training.players import Players
 from recolor_cli.training.plots import draw_curves, draw_samples
 from recolor_cli.training.precision import autocast
 from recolor_cli.training.run import RunFolder
-from recolor_cli.training.validation import validate
+from recolor_cli.training.validation import Judgement, validate
 
 SAMPLE_COLUMNS = 8
+SHOW_EVERY_S = 10.0  # index.html; less often than a judgement for most runs
 LOGS, JUDGEMENTS = 400, 40  # about so many in a run, where the recipe does not say
 
 
@@ -129,8 +133,12 @@ class Keeper:
         players: what is kept.
         material: what is validated on.
         name: of the recipe.
-        seen: images seen when the run goes on. state: of the run that is resumed.
         watcher: is told what happens.
+        state: of the run that is resumed.
+        total: images of the whole run.
+        speaker: whether this process is the one that writes.
+
+    As a context it leaves index.html as the run ended: done, interrupted, or stopped and why.
     """
 
     def __init__(
@@ -141,6 +149,9 @@ class Keeper:
         name: str,
         watcher: Watcher,
         state: Mapping[str, Any] | None,
+        *,
+        total: int,
+        speaker: bool = True,
     ) -> None:
         self.run, self.players, self.material = run, players, material
         self.recipe, self.name, self.watcher = players.recipe, name, watcher
@@ -148,6 +159,9 @@ class Keeper:
         self.first: float | None = state["first"] if state else None
         self.seconds: float = state["seconds"] if state else 0.0
         self.figures: dict[str, float] = {}  # of the latest judgement
+        self._total, self._speaker = total, speaker
+        self._seen: int = state["seen"] if state else 0
+        self._shown = 0.0
         # Speed is counted since the last line of the log, later by what upkeep took in between.
         self.since = self._begun = self._saved = time.monotonic()
         self._events: Any = None
@@ -195,10 +209,12 @@ class Keeper:
     def judge(self, seen: int) -> None:
         """Validate, and keep the best; draw the curves."""
         players, recipe = self.players, self.recipe
-        self.figures = validate(
+        judgement = validate(
             players.judged, self.material.val, recipe, players.objective,
             players.machine,
         )  # fmt: skip
+        self.figures = judgement.figures
+        self._keep_each(seen, judgement)
         players.g.network.train()
         self._write(seen, {f"val_{name}": value for name, value in self.figures.items()})
         shown = ", ".join(f"{name} {value:.4g}" for name, value in self.figures.items())
@@ -209,11 +225,24 @@ class Keeper:
             self.run.save_model("best", players.judged, self.card(seen))
         draw_curves(self.run.read_log(), self.run.file("curves.png"))
 
+    def _keep_each(self, seen: int, judgement: Judgement) -> None:
+        """validation.json, and panels/ of the best and worst photographs."""
+        val, each = self.material.val, judgement.each
+        names = [photo.item.name for photo in val]
+        record = {"images": seen, "names": names, "each": each}
+        self.run.write("validation.json", json.dumps(record) + "\n")
+        order = sorted(range(len(val)), key=lambda index: each["ab_error"][index])
+        for name, chosen in (("best", order), ("worst", order[::-1])):
+            photos = [val[index] for index in chosen[:SAMPLE_COLUMNS]]
+            self._draw(photos, f"panels/{name}.png")
+
     @upkeep
     def draw_samples(self, seen: int) -> None:
         """samples/NUMBER.png: the first validation photographs."""
+        self._draw(self.material.val[:SAMPLE_COLUMNS], f"samples/{seen:09d}.png")
+
+    def _draw(self, chosen: Sequence[Photo], name: str) -> None:
         players = self.players
-        chosen = self.material.val[:SAMPLE_COLUMNS]
         crops = LabCrops(
             next(validation_batches(chosen, self.recipe, SAMPLE_COLUMNS)), players.machine.device
         )
@@ -223,7 +252,7 @@ class Keeper:
                 output = players.judged(players.objective.space.encode(crops.luminance))
             ab = players.objective.ab(output.float(), crops)
         players.g.network.train()
-        draw_samples(ab, crops, self.run.file(f"samples/{seen:09d}.png"))
+        draw_samples(ab, crops, self.run.file(name))
 
     @upkeep
     def save(self, seen: int) -> None:
@@ -240,6 +269,35 @@ class Keeper:
                 "seconds": self.seconds,
             }
         )
+
+    @upkeep
+    def show(self, seen: int) -> None:
+        """index.html, if it has not been written just now."""
+        self._seen = seen
+        if time.monotonic() - self._shown >= SHOW_EVERY_S:
+            self._write_page("running")
+
+    def _write_page(self, state: str) -> None:
+        status = Status(state, self._seen, self._total, len(self.material.train), time.time())
+        write_page(self.run, status)
+        self._shown = time.monotonic()
+
+    def __enter__(self) -> Keeper:
+        if self._speaker:
+            self._write_page("running")
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        # A folder that could not be written a moment ago is not written to again.
+        if not self._speaker or isinstance(error, OutputError):
+            return
+        if error is None:
+            self._write_page("done")
+        elif isinstance(error, KeyboardInterrupt):
+            self._write_page("interrupted")
+        else:
+            text = str(error).partition("\n")[0] or type(error).__name__
+            self._write_page(f"stopped: {text}")
 
     def clock_says_save(self) -> bool:
         """Whether the last checkpoint is older than the recipe allows."""

@@ -4,6 +4,8 @@
     log.jsonl     one JSON object a line                              bins.json    colour frequency
     last/         model.safetensors, config.json, state.pt            curves.png, samples/*.png
     best/         model.safetensors, config.json                      events/      TensorBoard
+    index.html    all of it on one page                               status.json  how far it is
+    panels/       best.png and worst.png of the latest validation, whose figures are validation.json
 
 `last/state.pt` alone decides where a resumed run goes on; it is replaced in one step.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,19 @@ from recolor_cli.training.precision import autocast
 BATCH = 16
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What validation found.
+
+    Attributes:
+        figures: means over the photographs, see `validate`.
+        each: those of them that single photographs have, in the order of the photographs.
+    """
+
+    figures: dict[str, float]
+    each: dict[str, list[float]]
+
+
 @torch.no_grad()
 def validate(
     network: nn.Module,
@@ -28,8 +42,8 @@ def validate(
     recipe: Recipe,
     objective: Objective,
     machine: Machine,
-) -> dict[str, float]:
-    """Mean figures over the middles of the photographs.
+) -> Judgement:
+    """Figures over the middles of the photographs.
 
     Returns:
         loss: the objective's (what `best_by=loss` looks at).
@@ -37,24 +51,28 @@ def validate(
         colorfulness, colorfulness_truth: Hasler and Suesstrunk 2003, on 0..255.
     """
     network.eval()
-    sums: dict[str, float] = defaultdict(float)
+    each: dict[str, list[float]] = defaultdict(list)
+    loss = 0.0
     for batch in validation_batches(photos, recipe, BATCH):
         crops = LabCrops(batch, machine.device)
         with autocast(machine):
             output = network(objective.space.encode(crops.luminance)).float()
         ab = F.interpolate(objective.ab(output, crops), batch.rgb.shape[1:3], mode="bicubic")
         painted = lab_to_rgb(torch.cat((crops.luminance, ab), dim=1))
-        figures = {
-            "ab_error": (ab - crops.lab[:, 1:]).abs().mean(),
-            "ab_error_gray": crops.lab[:, 1:].abs().mean(),
-            "colorfulness": _colorfulness(painted).mean(),
-            "colorfulness_truth": _colorfulness(crops.rgb).mean(),
+        rows = {
+            "ab_error": (ab - crops.lab[:, 1:]).abs().mean((1, 2, 3)),
+            "ab_error_gray": crops.lab[:, 1:].abs().mean((1, 2, 3)),
+            "colorfulness": _colorfulness(painted),
+            "colorfulness_truth": _colorfulness(crops.rgb),
         }
+        for name, values in rows.items():
+            each[name] += values.tolist()
         if recipe.objective != "none":
-            figures["loss"] = objective.loss(output, crops)
-        for name, value in figures.items():
-            sums[name] += float(value) * len(crops)
-    return {name: value / len(photos) for name, value in sums.items()}
+            loss += float(objective.loss(output, crops)) * len(crops)
+    figures = {name: sum(values) / len(values) for name, values in each.items()}
+    if recipe.objective != "none":
+        figures["loss"] = loss / len(photos)
+    return Judgement(figures, dict(each))
 
 
 def _colorfulness(rgb: Tensor) -> Tensor:
