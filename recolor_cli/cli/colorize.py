@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -25,6 +24,7 @@ from recolor_cli.cli.options import (
     VerboseOpt,
     WorkersOpt,
 )
+from recolor_cli.cli.pipe import pipe
 from recolor_cli.errors import PhotoError, RecolorError, UsageError
 
 if TYPE_CHECKING:
@@ -61,16 +61,20 @@ def colorize(
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="INPUT", help="Photographs, folders, patterns; - is standard input."
+            metavar="INPUT",
+            help="Photographs, folders, patterns, addresses such as s3://bucket/in; - is "
+            "standard input.",
         ),
     ] = None,
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--out",
             "--output",
             "-o",
-            help="A folder; a file for one photograph; - is standard output.",
+            metavar="PATH",
+            help="A folder; a file for one photograph; an address such as s3://bucket/out; - is "
+            "standard output.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -241,7 +245,7 @@ def colorize(
     if cluster is not None and (redo is not None or "-" in (*(inputs or ()), str(out))):
         raise UsageError("--cluster is for folders; leave it out with --redo and with -")
     if redo is not None:
-        job = _redo(ctx, redo, inputs, out, settings, console)
+        job = _redo(ctx, redo, inputs, None if out is None else Path(out), settings, console)
         page = job.out if gallery or (job.out / "gallery.html").exists() else None
         _do(job, console, dry_run=dry_run, compare=compare, page=page)
         return
@@ -252,7 +256,8 @@ def colorize(
     if "-" in inputs or str(out) == "-":
         if compare or gallery:
             raise UsageError("--compare and --gallery need files; leave out -")
-        _pipe(inputs, out, settings, console, dry_run=dry_run)
+        _refuse_addresses("standard input and output need", [*inputs, out])
+        pipe(inputs, Path(out), settings, console, dry_run=dry_run)
         return
     from recolor_cli.colorize.plan import make_plan
 
@@ -266,6 +271,8 @@ def colorize(
     from recolor_cli.colorize.files import Run  # torch loads here, not for a wrong command line
 
     run = Run(plan, settings, console.message)
+    if gallery or compare or variants:
+        _refuse_addresses("--gallery, --compare and --variants need", [*inputs, out])
     page = plan.folder if gallery else None
     _do(run, console, dry_run=dry_run, compare=compare, page=page)
 
@@ -371,6 +378,13 @@ def _write_sheets(run: Run, console: Console) -> None:
 
 def _preview(run: Run | Redo, console: Console) -> None:
     for result in run.preview():
+def _refuse_addresses(what: str, places: list[str]) -> None:
+    from recolor_cli.images.remote import as_path, is_remote
+
+    if any(is_remote(as_path(place)) for place in places):
+        raise UsageError(f"{what} files of this machine; copy what lies at an address there first")
+
+
         console.record(result.to_json())
         if result.status == "planned":
             console.data(f"would colour  {_names(result)}")
@@ -413,28 +427,3 @@ def _conclude(run: Run | Redo, console: Console, error: str | None = None) -> No
 
 def _names(result: PhotoResult) -> str:
     return f"{printable(result.source)} -> {printable(result.output or '')}"
-
-
-def _pipe(
-    inputs: list[str], out: Path, settings: Settings, console: Console, *, dry_run: bool
-) -> None:
-    """One photograph, from standard input or to standard output."""
-    to_stdout = str(out) == "-"
-    if len(inputs) != 1:
-        raise UsageError("standard input and output take one photograph; name one input")
-    if to_stdout and console.json:
-        raise UsageError("-o - and --json both want standard output; leave one of them out")
-    if to_stdout and sys.stdout.isatty():
-        raise UsageError("standard output is a terminal; redirect it, or name a file with -o")
-    if inputs[0] == "-" and sys.stdin.isatty():
-        raise UsageError("standard input is a terminal; redirect it, or name a file")
-    from recolor_cli.colorize.pipe import colorize_pipe
-
-    source = None if inputs[0] == "-" else Path(inputs[0])
-    target = None if to_stdout else out
-    if dry_run:
-        console.message(f"would colour  {inputs[0]} -> {out}")
-        return
-    result = colorize_pipe(source, target, settings, report=console.message)
-    console.record(result.to_json())
-    console.record({"event": "summary", "total": 1, "done": 1, "skipped": 0, "failed": 0})

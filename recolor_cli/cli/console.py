@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def printable(text: str | PurePath) -> str:
     """One line that every terminal and every encoding of stderr can show."""
     raw = (
-        os.fsencode(text) if isinstance(text, PurePath) else text.encode("utf-8", "surrogateescape")
+        os.fsencode(str(text))
+        if isinstance(text, PurePath)
+        else text.encode("utf-8", "surrogateescape")
     )
     decoded = raw.decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in decoded)

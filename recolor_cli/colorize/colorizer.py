@@ -30,6 +30,7 @@ from recolor_cli.images.orientation import orient, unorient
 from recolor_cli.images.photo import Frame, Photo, Provenance
 from recolor_cli.images.read import read_photo
 from recolor_cli.weights import load_model
+from recolor_cli.images.remote import as_path
 
 Pixels = NDArray[Any]
 
@@ -216,7 +217,7 @@ class Colorizer:
             return self._colorize_array(source, 1, wish)
         if isinstance(source, Image.Image):
             return self._colorize_image(source, wish)
-        photo = read_photo(Path(source))
+        photo = read_photo(as_path(source))
         colored = self._colorize_array(photo.pixels, photo.orientation, wish)
         image = Image.fromarray(orient(_to_8_bits(colored), photo.orientation))
         if photo.alpha is not None:

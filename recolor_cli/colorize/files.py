@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from contextlib import AbstractContextManager
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import cv2
@@ -38,10 +40,13 @@ from recolor_cli.colorize.variants import draw_of
 from recolor_cli.devices import choose_machine, cores
 from recolor_cli.errors import UsageError
 from recolor_cli.images.atomic import output_error, remove_stale
+from recolor_cli.images.remote import is_remote, listed
 from recolor_cli.weights import find_weights, load_model, read_manifest
 
 if TYPE_CHECKING:
     from recolor_cli.colorize.cluster.driver import Cluster
+
+WORTH_LISTING = 20  # photographs of one remote folder: below, each is asked after
 
 
 class Run:
@@ -116,7 +121,8 @@ class Run:
         sha256 = self._find_weights()
         yield from self._known_from_names()
         self._read_manifest(sha256)
-        known = [self._assess(target) for target in plan.targets]
+        with self._listed():
+            known = [self._assess(target) for target in plan.targets]
         if all(known):
             yield from (result for result in known if result is not None)
             return
@@ -147,14 +153,16 @@ class Run:
         return self.colorizer.model
 
     def _work(self, model: ColorModel) -> Iterator[PhotoResult]:
-        todo = []
-        for target in self.plan.targets:
-            known = self._assess(target)
-            if known is None:
-                fresh = not os.path.lexists(target.output)
-                todo.append(Work(target, self._orders[target.key], fresh))
-            else:
-                yield known
+        todo, known = [], []
+        with self._listed():
+            for target in self.plan.targets:
+                result = self._assess(target)
+                if result is None:
+                    fresh = not _is_taken(target.output)
+                    todo.append(Work(target, self._orders[target.key], fresh))
+                else:
+                    known.append(result)
+        yield from known
         self._pipeline = self._lead(todo, model)
         for work in self._pipeline:
             assert work.result is not None
@@ -174,6 +182,13 @@ class Run:
 
     # Before the work
 
+    def _listed(self) -> AbstractContextManager[None]:
+        """One listing of remote folders, instead of questions for each photograph."""
+        plan = self.plan
+        roots = Counter(t.source.parents[len(PurePosixPath(t.key).parts) - 1] for t in plan.targets)
+        often = [root for root, count in roots.items() if count >= WORTH_LISTING]
+        return listed([*often, *([plan.folder] if plan.folder else [])])
+
     def _find_weights(self) -> str:
         settings = self.settings
         return find_weights(settings.model, offline=settings.offline, progress=self.report).sha256
@@ -182,7 +197,8 @@ class Run:
         for path in self.plan.repeated:
             yield PhotoResult("skipped", path, reason="the same file as another input")
         for path, reason in self.plan.unreadable:
-            yield PhotoResult("failed", path, reason=f"the folder cannot be opened: {reason}")
+            what = "" if is_remote(path) else "the folder cannot be opened: "
+            yield PhotoResult("failed", path, reason=what + reason)
 
     def _read_manifest(self, sha256: str) -> None:
         if not self._orders:
@@ -194,7 +210,7 @@ class Run:
             self._manifest = Manifest(self.plan.folder, self.settings.shard)
 
     def _lock(self) -> FolderLock | None:
-        if self.plan.folder is None:
+        if self.plan.folder is None or is_remote(self.plan.folder):
             return None
         folder = self.plan.folder / ".recolor"
         try:
@@ -242,13 +258,18 @@ class Run:
                 return skipped(target, DONE_BEFORE if same else KEPT)
             if line.event == "skipped" and not self.settings.force:
                 return skipped(target, line.reason)
-        if not os.path.lexists(target.output):
+        if not _is_taken(target.output):
             return None
         known = self._manifest is not None and self._manifest.owns(target.key, target.output)
         if not known and provenance_of(target.output) is None:
             reason = "the output exists and is not ours; --overwrite replaces it"
             return PhotoResult("failed", target.source, target.output, reason)
         return None
+
+
+def _is_taken(path: Path) -> bool:
+    """Whether something has this name, a broken link included."""
+    return path.exists() if is_remote(path) else os.path.lexists(path)
 
 
 def _again(model: str) -> str:

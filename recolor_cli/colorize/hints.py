@@ -34,6 +34,7 @@ from recolor_cli.colorize.hint_entries import (
     refuse_unknown,
 )
 from recolor_cli.errors import UsageError
+from recolor_cli.images.remote import RemotePath, absolute
 
 SUFFIX = ".hints.json"
 PALETTE = "palette.json"
@@ -203,7 +204,9 @@ class HintBook:
     def _names(self, folder: Path) -> frozenset[str]:
         if folder not in self._folders:
             try:
-                self._folders[folder] = frozenset(os.listdir(folder))
+                self._folders[folder] = frozenset(
+                    folder.names() if isinstance(folder, RemotePath) else os.listdir(folder)
+                )
             except OSError:  # may be entered but not listed; then there is nothing to be found
                 self._folders[folder] = frozenset()
         return self._folders[folder]
@@ -291,7 +294,7 @@ def _exists(folder: Path, pattern: str) -> bool:
 
 
 def _below(source: Path, folder: Path) -> str | None:
-    source, folder = Path(os.path.abspath(source)), Path(os.path.abspath(folder))
+    source, folder = absolute(source), absolute(folder)
     return source.relative_to(folder).as_posix() if folder in source.parents else None
 
 

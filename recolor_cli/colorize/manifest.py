@@ -17,12 +17,16 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
-from recolor_cli.images.atomic import output_error
+from recolor_cli.images.atomic import output_error, write_atomic
+from recolor_cli.images.remote import RemotePath, absolute
 
 FOLDER = ".recolor"
+FILES = "manifest*.jsonl"
+PART_S, PART_BYTES = 10.0, 1 << 20  # how often an object store gets what is new
 Event = Literal["writing", "done", "skipped", "failed"]
 FACTS = ("confidence", "notes", "width", "height", "seconds")
 WISHES = ("hints", "hints_from")  # what a person said about the photograph, and where
@@ -107,6 +111,7 @@ class Manifest:
         part, parts = shard
         name = "manifest.jsonl" if parts == 1 else f"manifest-{part}-of-{parts}.jsonl"
         self._path = self.folder / name
+        self._parts: _Parts | None = None
         self._file: int | None = None
         self._writing = threading.Lock()
         self.runs: dict[str, Mapping[str, Any]] = {}
@@ -133,6 +138,9 @@ class Manifest:
         Raises:
             OutputError: The manifest cannot be written.
         """
+        if isinstance(self._path, RemotePath):
+            self._parts = _Parts(self._path)
+            return
         try:
             self._file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
             size = os.fstat(self._file).st_size
@@ -164,7 +172,7 @@ class Manifest:
             OutputError: The disk is full, or the like.
         """
         record: dict[str, Any] = {"event": event, "output": key, "at": time.time_ns()}
-        record |= {"settings": settings, "input": os.path.abspath(source)}
+        record |= {"settings": settings, "input": str(absolute(source))}
         if reason:
             record["reason"] = reason
         record["input_stamp"] = asdict(input) if input else None
@@ -193,12 +201,18 @@ class Manifest:
 
     def close(self) -> None:
         """Let go of the file."""
+        if self._parts is not None:
+            self._parts.flush()
+            self._parts = None
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
     def _append(self, record: Mapping[str, Any]) -> None:
         data = json.dumps(record).encode() + b"\n"
+        if self._parts is not None:
+            self._parts.add(data)
+            return
         assert self._file is not None, "open() comes first"
         try:
             with self._writing:
@@ -207,6 +221,41 @@ class Manifest:
                     raise OSError(28, "No space left on device")
         except OSError as error:
             raise output_error(self._path, error) from error
+
+
+class _Parts:
+    """A manifest where nothing can be appended: every few seconds another object with new lines.
+
+    What a kill takes away is found out again: outputs say themselves where they come from.
+
+    Args:
+        path: Whose name the parts' names begin with.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lines: list[bytes] = []
+        self._bytes = 0
+        self._due = 0.0  # the first lines at once: whether OUT can be written shows before the work
+        self._lock = threading.Lock()
+
+    def add(self, line: bytes) -> None:
+        with self._lock:
+            self._lines.append(line)
+            self._bytes += len(line)
+            if self._bytes > PART_BYTES or time.monotonic() > self._due:
+                self._flush()
+
+    def flush(self) -> None:
+        with self._lock:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._lines:
+            name = f"{self._path.stem}-{time.time_ns()}{self._path.suffix}"
+            write_atomic(self._path.with_name(name), b"".join(self._lines))
+            self._lines, self._bytes = [], 0
+        self._due = time.monotonic() + PART_S
 
 
 def hash_file(path: Path) -> str:
@@ -227,7 +276,7 @@ def digest(settings: Mapping[str, Any]) -> str:
 def _read_all(folder: Path, runs: dict[str, Mapping[str, Any]]) -> dict[str, Line]:
     """The latest line for each output over all shards' files; `runs` receives their settings."""
     lines: dict[str, Line] = {}
-    for path in sorted(folder.glob("manifest*.jsonl")):
+    for path in _files(folder):
         try:
             with path.open("rb") as file:
                 for raw in file:
@@ -241,6 +290,12 @@ def _read_all(folder: Path, runs: dict[str, Mapping[str, Any]]) -> dict[str, Lin
         except OSError as error:
             raise output_error(path, error) from error
     return lines
+
+
+def _files(folder: Path) -> list[Path]:
+    if isinstance(folder, RemotePath):
+        return [folder / name for name in folder.names() if fnmatch(name, FILES)]
+    return sorted(folder.glob(FILES))
 
 
 def _remember(lines: dict[str, Line], record: Mapping[str, Any]) -> None:

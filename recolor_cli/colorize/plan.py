@@ -21,6 +21,7 @@ from recolor_cli.color.hints import Hint
 from recolor_cli.errors import OutputError, UsageError
 from recolor_cli.images.atomic import output_error
 from recolor_cli.images.find import SUFFIXES, Findings, Found, survey
+from recolor_cli.images.remote import as_path, is_remote
 from recolor_cli.images.write import output_format, output_name
 
 LEAST_FREE_BYTES = 1 << 20
@@ -92,7 +93,7 @@ def make_plan(
     if not inputs:
         raise UsageError("no input; name photographs or folders")
     findings = survey(inputs)
-    out = Path(out)
+    out = as_path(out)
     if _is_file_target(inputs, out, findings):
         target = Target(findings.photos[0].path, out, out.name, format_of_file(out, format))
         targets = _with_variants([target], variants)
@@ -131,6 +132,8 @@ def check_writable(folder: Path) -> None:
     Raises:
         OutputError: A file is in the way, permissions are missing, or the disk is full.
     """
+    if is_remote(folder):  # the first lines of the manifest find it out
+        return
     place = folder.absolute()
     while not os.path.lexists(place):
         place = place.parent
@@ -147,6 +150,8 @@ def check_writable(folder: Path) -> None:
 
 def ignores_case(folder: Path) -> bool:
     """Whether names that differ only in case are one file at `folder`, which need not exist."""
+    if is_remote(folder):
+        return False
     place = folder.absolute()
     while place != place.parent:
         swapped = place.with_name(place.name.swapcase())
@@ -159,7 +164,7 @@ def ignores_case(folder: Path) -> bool:
 def _is_file_target(inputs: Sequence[str | Path], out: Path, findings: Findings) -> bool:
     if out.suffix.lower() not in SUFFIXES or out.is_dir():
         return False
-    if len(inputs) == 1 and len(findings.photos) == 1 and not Path(inputs[0]).is_dir():
+    if len(inputs) == 1 and len(findings.photos) == 1 and not as_path(inputs[0]).is_dir():
         return True
     raise UsageError(
         f"{str(out)!r} is the name of one photograph, but there are several inputs or a folder; "
@@ -194,15 +199,15 @@ def _target(found: Found, out: Path, format: str) -> Target:
 
 def _outside(photos: list[Found], out: Path) -> list[Found]:
     """Leave out what lies in OUT, if OUT lies in the folder that was named."""
-    place = Path(os.path.realpath(out))
+    place = _real(out)
     inside: dict[Path, bool] = {}
     kept = []
     for found in photos:
         root = found.path.parents[len(found.relative.parts) - 1]
         if root not in inside:
-            inside[root] = Path(os.path.realpath(root)) in place.parents
+            inside[root] = _real(root) in place.parents
         if len(found.relative.parts) > 1 and inside[root]:
-            parent = Path(os.path.realpath(found.path.parent))
+            parent = _real(found.path.parent)
             if parent == place or place in parent.parents:
                 continue
         kept.append(found)
@@ -257,13 +262,13 @@ def _refuse_collisions(targets: list[Target], insensitive: bool) -> None:
 
 def _places(targets: list[Target], insensitive: bool) -> list[str]:
     """Where each output really lies: folders in OUT may be links to each other."""
-    folders: dict[Path, str] = {}
+    folders: dict[Path, Path] = {}
     places = []
     for target in targets:
         parent = target.output.parent
         if parent not in folders:
-            folders[parent] = os.path.realpath(parent)
-        place = os.path.join(folders[parent], target.output.name)
+            folders[parent] = _real(parent)
+        place = str(folders[parent] / target.output.name)
         places.append(unicodedata.normalize("NFC", place).casefold() if insensitive else place)
     return places
 
@@ -287,7 +292,14 @@ def _refuse_inputs_as_outputs(targets: list[Target]) -> None:
             )
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _real(path: Path) -> Path:
+    """The path without links; an address has none."""
+    return path if is_remote(path) else Path(os.path.realpath(path))
+
+
+def _identity(path: Path) -> object:
+    if is_remote(path):
+        return str(path)
     try:
         status = path.stat()
     except OSError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
-import os
 import sys
 import time
 import traceback
@@ -31,6 +30,7 @@ from recolor_cli.errors import OutputError, PhotoError
 from recolor_cli.images.atomic import write_atomic
 from recolor_cli.images.photo import Provenance
 from recolor_cli.images.read import read_bytes, read_photo, read_provenance
+from recolor_cli.images.remote import absolute, as_path
 from recolor_cli.images.write import encode_photo
 
 # With these the next photograph would fail as well.
@@ -186,6 +186,7 @@ class Stages:
                     work.order.more,
                 ),
                 warnings=notes,
+                spend=True,
             )
             sha256 = hashlib.sha256(data).hexdigest()
             # Said before the file has its name: killed in between, the next run still knows it.
@@ -242,8 +243,8 @@ class Stages:
         line = self._manifest.get(work.target.key) if self._manifest else None
         if line is None or not line.ours or self._settings.overwrite:
             return
-        other = Path(line.source)
-        if other != Path(os.path.abspath(work.target.source)) and other.exists():
+        other = as_path(line.source)
+        if other != absolute(work.target.source) and other.exists():
             raise PhotoError(
                 f"the output belongs to {line.source!r}; choose another -o, or --overwrite"
             )

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from recolor_cli.errors import OutputError
+from recolor_cli.images.remote import RemotePath, is_remote
 
 PREFIX = ".recolor-"
 _TEMPORARY = re.compile(r"\.recolor-([0-9a-f]{8})-(\d+)-[0-9a-f]{16}\.part")
@@ -40,6 +41,12 @@ def write_atomic(path: str | Path, data: bytes) -> None:
     Raises:
         OutputError: The file cannot be written. Nothing is left behind.
     """
+    if isinstance(path, RemotePath):
+        try:
+            path.put(data)
+        except OSError as error:
+            raise output_error(path, error) from error
+        return
     path = Path(path)
     # A short random name: the target's own may already be as long as the disk allows.
     temporary = path.parent / f"{PREFIX}{mark()}-{os.urandom(8).hex()}.part"
@@ -79,6 +86,8 @@ def mark() -> str:
 
 def remove_left_by(mark: str, folder: Path) -> None:
     """Remove what one process, which is known to be gone, left half-written in `folder` itself."""
+    if is_remote(folder):
+        return
     with contextlib.suppress(FileNotFoundError):
         for path in folder.glob(f"{PREFIX}{mark}-*.part"):
             with contextlib.suppress(OSError):  # the next run tries again
@@ -94,7 +103,9 @@ def remove_stale(folder: str | Path) -> list[Path]:
     Returns:
         The removed paths, sorted.
     """
-    removed = []
+    removed: list[Path] = []
+    if is_remote(folder):  # there an object is never half-written
+        return removed
     try:
         with os.scandir(folder) as entries:
             found = sorted(Path(entry.path) for entry in entries if _is_stale(entry))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from recolor_cli.errors import UsageError
+from recolor_cli.images.remote import RemotePath, as_path
 
 SUFFIXES = {
     ".jpg": "jpeg", ".jpeg": "jpeg", ".jpe": "jpeg", ".jfif": "jpeg",
@@ -79,7 +80,9 @@ def survey(inputs: Sequence[str | Path]) -> Findings:
     seen: set[object] = set()
     for given in inputs:
         for path in _expand(given):
-            if path.is_dir():
+            if isinstance(path, RemotePath):
+                _take_remote(path, findings, seen)
+            elif path.is_dir():
                 _walk(path, path, findings, seen, ())
             else:
                 _take(path, PurePath(path.name), findings, seen)
@@ -87,7 +90,9 @@ def survey(inputs: Sequence[str | Path]) -> Findings:
 
 
 def _expand(given: str | Path) -> list[Path]:
-    path = Path(given)
+    path = as_path(given)
+    if isinstance(path, RemotePath):
+        return _expand_remote(path)
     # lexists: a broken link that is named must fail later, with a reason of its own.
     if os.path.lexists(path):
         return [path]
@@ -98,6 +103,36 @@ def _expand(given: str | Path) -> list[Path]:
             return [Path(match) for match in matches]
         raise UsageError(f"nothing matches {text!r}; check the folder and the spelling")
     raise UsageError(f"no such file or folder: {text!r}; check the spelling")
+
+
+def _expand_remote(path: RemotePath) -> list[Path]:
+    try:
+        if path.exists():
+            return [path]
+        matches = path.matching() if glob.has_magic(str(path)) else []
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"{str(path)!r} cannot be read: {reason}") from error
+    if not matches:
+        raise UsageError(f"nothing at {str(path)!r}; check the spelling")
+    return [as_path(match) for match in matches]
+
+
+def _take_remote(path: RemotePath, findings: Findings, seen: set[object]) -> None:
+    if not path.is_dir():
+        _take(path, PurePath(path.name), findings, seen)
+        return
+    for address in sorted(path.below()):
+        found = RemotePath(address)
+        relative = found.relative_to(path)
+        if any(part.startswith(".") for part in relative.parts):
+            continue
+        if str(found) != address or ".." in relative.parts:  # s3 allows a//b and a/../b
+            findings.unreadable.append((found, "its name has empty parts; rename it"))
+        elif found.suffix.lower() not in SUFFIXES:
+            findings.ignored.append(found)
+        else:
+            _take(found, PurePath(*relative.parts), findings, seen)
 
 
 def _walk(
@@ -139,6 +174,8 @@ def _take(path: Path, relative: PurePath, findings: Findings, seen: set[object])
 
 def _identity(path: Path) -> object:
     """Tell one real file or folder from another; hard links stay apart, as two files."""
+    if isinstance(path, RemotePath):
+        return str(path)
     if path.is_dir():
         status = path.stat()
         return (status.st_dev, status.st_ino)

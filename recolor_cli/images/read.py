@@ -19,6 +19,7 @@ from recolor_cli.errors import PhotoError
 from recolor_cli.images import codec, icc, ifd, jp2, jpeg, png, tiff, webp, xmp
 from recolor_cli.images.orientation import orient, unorient
 from recolor_cli.images.photo import Frame, Metadata, Photo, Pixels, Provenance
+from recolor_cli.images.remote import RemotePath, is_remote
 from recolor_cli.images.sniff import SNIFF_BYTES, sniff
 
 __all__ = [
@@ -93,6 +94,10 @@ def format_of(path: str | Path) -> str:
 def _opened(path: str | Path) -> Iterator[BinaryIO]:
     """Open a regular file, and turn every failure to read it into one line."""
     try:
+        if isinstance(path, RemotePath):
+            with path.open("rb") as file:
+                yield file  # type: ignore[misc]  # of bytes, as the mode says
+            return
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
             raise PhotoError(_REASONS[errno.EISDIR])
@@ -101,7 +106,7 @@ def _opened(path: str | Path) -> Iterator[BinaryIO]:
         with open(path, "rb") as file:
             yield file
     except OSError as error:
-        if error.errno == errno.ENOENT and os.path.islink(path):
+        if error.errno == errno.ENOENT and not is_remote(path) and os.path.islink(path):
             raise PhotoError("a link to a file that does not exist") from error
         reason = _REASONS.get(error.errno or 0) or (error.strerror or str(error)).lower()
         raise PhotoError(reason) from error

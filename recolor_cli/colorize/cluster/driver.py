@@ -27,6 +27,7 @@ from recolor_cli.colorize.stages import Work
 from recolor_cli.devices import cores
 from recolor_cli.errors import OutputError, RecolorError, UsageError
 from recolor_cli.images.atomic import remove_left_by, write_atomic
+from recolor_cli.images.remote import absolute
 
 CORES_PER_WORKER = 4  # decoding and encoding scale to about that many threads of one process
 MOST_STARTS = 3  # workers in a row that die before they have begun: then it is not chance
@@ -162,7 +163,7 @@ class Cluster:
         )
         # Only a worker that sees this file writes to the same folder.
         self._text = os.urandom(8).hex()
-        self._token = self._folder.absolute() / FOLDER / f"cluster-{self._text}"
+        self._token = absolute(self._folder) / FOLDER / f"cluster-{self._text}"
         write_atomic(self._token, self._text.encode())
         self._idle_since = time.monotonic()
 
@@ -252,7 +253,7 @@ class Cluster:
     def _job(self, number: int) -> Job:
         work = self._works[number]
         target = work.target
-        there = replace(target, source=_absolute(target.source), output=_absolute(target.output))
+        there = replace(target, source=absolute(target.source), output=absolute(target.output))
         return Job(number, there, work.order, self._manifest.get(target.key), work.fresh)
 
     def _collect(self, wait_s: float) -> Iterator[Work]:
@@ -346,11 +347,6 @@ class Cluster:
         outputs = [self._works[number].target.output for number in hand.batch.items]
         for folder in {output.parent for output in outputs}:
             remove_left_by(hand.about.mark, folder)
-
-
-def _absolute(path: Path) -> Path:
-    """The same for a process that was started in another folder."""
-    return Path(os.path.abspath(path))
 
 
 def _as_it_was(error: Any) -> BaseException:

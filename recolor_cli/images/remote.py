@@ -1,0 +1,217 @@
+"""Photographs that lie on no disk of this machine: s3://bucket/folder and whatever fsspec knows.
+
+A `RemotePath` is a path whose methods go to fsspec. Functions of `os` refuse it, loudly, so that no
+code takes the address for a name on the local disk.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path, PosixPath
+from typing import IO, Any, NoReturn
+
+from recolor_cli.errors import MissingExtraError, UsageError
+
+# There an object is put whole or not at all, and folders are only parts of names.
+OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"}
+ROOTED = {"local"}  # what follows the two slashes is a path from the root, not a host
+_TIMES = ("mtime", "LastModified", "last_modified", "updated", "created")
+
+_listed: dict[str, dict[str, dict[str, Any]]] = {}  # addresses of folders -> what they hold
+
+
+def as_path(text: str | os.PathLike[str]) -> Path:
+    """A path for what was typed: an address becomes a `RemotePath`, file:// a path of this machine.
+
+    Raises:
+        UsageError: The address names no place.
+        MissingExtraError: The package for this kind of storage is not installed.
+    """
+    if isinstance(text, Path):
+        return text
+    text = os.fspath(text)
+    kind, slashes, rest = text.partition("://")
+    if not slashes or not kind.replace("+", "").replace("-", "").isalnum():
+        return Path(text)
+    if kind == "file":
+        return Path("/" + rest.lstrip("/"))
+    if os.name == "nt":
+        raise UsageError(f"addresses such as {text!r} do not work on Windows; use a folder")
+    if not rest.strip("/") or (rest.startswith("/") and kind not in ROOTED):
+        raise UsageError(f"{text!r} names no place; type {kind}://BUCKET/FOLDER")
+    path = RemotePath(text)
+    path.system()
+    return path
+
+
+def is_remote(path: object) -> bool:
+    """Whether a path is an address."""
+    return isinstance(path, RemotePath)
+
+
+def absolute(path: Path) -> Path:
+    """The same for a process that was started in another folder."""
+    return path if is_remote(path) else Path(os.path.abspath(path))
+
+
+class RemotePath(PosixPath):
+    """An address, such as s3://bucket/scans/1.jpg.
+
+    Raises:
+        OSError: From all methods that look at the storage: it is not there, or not allowed.
+    """
+
+    def __str__(self) -> str:
+        """The address."""
+        kind, _, rest = super().__str__().partition(":")
+        return f"{kind}://{rest if kind in ROOTED else rest[1:]}"
+
+    def __fspath__(self) -> NoReturn:
+        """Refuse to be a name on a local disk."""
+        raise TypeError(f"{str(self)!r} lies on no local disk")
+
+    @property
+    def kind(self) -> str:
+        """What stands before the colon."""
+        return self.parts[0].removesuffix(":")
+
+    def system(self) -> Any:
+        """The file system of fsspec, which keeps connections from call to call."""
+        try:
+            from fsspec.core import url_to_fs
+
+            return url_to_fs(str(self))[0]
+        except ImportError as error:
+            raise MissingExtraError(
+                f"{self.kind}:// needs a package: {str(error).lower()} (pip install)"
+            ) from error
+        except ValueError as error:
+            raise UsageError(f"no storage {self.kind}://; fsspec names those that there are") from (
+                error
+            )
+
+    def info(self) -> dict[str, Any]:
+        """What the storage says about it: "type", "size" and more."""
+        text = str(self)
+        for folder, entries in _listed.items():
+            if text.startswith(folder + "/"):
+                if text not in entries:
+                    raise FileNotFoundError(2, "no such object", text)
+                return entries[text]
+        return self.system().info(text)  # type: ignore[no-any-return]
+
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:  # noqa: ARG002
+        """Its size, and its time where the storage tells it."""
+        info = self.info()
+        kind = stat.S_IFDIR if info["type"] == "directory" else stat.S_IFREG
+        when = next((info[name] for name in _TIMES if info.get(name)), 0)
+        if isinstance(when, str):
+            when = datetime.fromisoformat(when)
+        if isinstance(when, datetime):
+            when = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+        ns = round(when * 1_000_000) * 1000  # storages tell no more than microseconds
+        seconds = ns // 1_000_000_000
+        size = int(info.get("size") or 0)
+        fields = (kind | 0o644, 0, 0, 1, 0, 0, size, seconds, seconds, seconds)
+        return os.stat_result(fields, {"st_mtime_ns": ns})
+
+    def exists(self, *, follow_symlinks: bool = True) -> bool:  # noqa: ARG002
+        """Whether there is such an object or folder."""
+        try:
+            self.info()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def is_file(self, *, follow_symlinks: bool = True) -> bool:  # noqa: ARG002
+        """Whether it is an object."""
+        return self.exists() and self.info()["type"] == "file"
+
+    def is_dir(self, *, follow_symlinks: bool = True) -> bool:  # noqa: ARG002
+        """Whether it is a folder, or the beginning of objects' names."""
+        return self.exists() and self.info()["type"] == "directory"
+
+    def open(  # type: ignore[override]
+        self,
+        mode: str = "r",
+        buffering: int = -1,  # noqa: ARG002
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> IO[Any]:
+        """Open it for reading."""
+        if mode not in ("r", "rb"):
+            raise ValueError("an object is written whole, by `put`")
+        raw = io.BytesIO(self.read_bytes())
+        return raw if mode == "rb" else io.TextIOWrapper(raw, encoding, errors, newline)
+
+    def read_bytes(self) -> bytes:
+        """All of it."""
+        return self.system().cat_file(str(self))  # type: ignore[no-any-return]
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        """Remove it."""
+        try:
+            self.system().rm_file(str(self))
+        except FileNotFoundError:
+            if not missing_ok:
+                raise
+
+    def put(self, data: bytes) -> None:
+        """Write all of it; what was there is replaced in one step."""
+        system = self.system()
+        if self.kind in OBJECT_STORES:
+            system.pipe_file(str(self), data)
+            return
+        system.makedirs(str(self.parent), exist_ok=True)
+        temporary = self.with_name(f".recolor-{os.urandom(8).hex()}.part")
+        try:
+            system.pipe_file(str(temporary), data)
+            system.mv(str(temporary), str(self))
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def names(self) -> list[str]:
+        """What lies directly in this folder."""
+        try:
+            found = self.system().ls(str(self), detail=False)
+        except FileNotFoundError:
+            return []
+        return sorted(str(name).rstrip("/").rsplit("/", 1)[-1] for name in found)
+
+    def below(self) -> dict[str, dict[str, Any]]:
+        """All objects below this folder in one listing: address -> what is said about it."""
+        system = self.system()
+        try:
+            found = system.find(str(self), detail=True)
+        except FileNotFoundError:
+            return {}
+        inside = len(system._strip_protocol(str(self)).rstrip("/")) + 1
+        kept = ("type", "size", *_TIMES)  # of a million objects the rest would fill the memory
+        return {
+            f"{self}/{name[inside:]}": {key: info[key] for key in kept if key in info}
+            for name, info in found.items()
+        }
+
+    def matching(self) -> list[str]:
+        """The addresses that this one, as a pattern, stands for."""
+        system = self.system()
+        return sorted(system.unstrip_protocol(name) for name in system.glob(str(self)))
+
+
+@contextmanager
+def listed(folders: list[Path]) -> Iterator[None]:
+    """List folders once; meanwhile questions about what they hold ask the storage no more."""
+    for folder in folders:
+        if isinstance(folder, RemotePath):
+            _listed[str(folder)] = folder.below()
+    try:
+        yield
+    finally:
+        _listed.clear()
