@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from skimage.color import lab2rgb
 
-from recolor_cli.color import gamut, merge
+from recolor_cli.color import gamut
 from recolor_cli.color.lab import lab_to_linear, lab_to_rgb, rgb_to_lab
 
 
@@ -91,17 +91,25 @@ def test_black_and_white_become_neutral() -> None:
     assert not new_b.any()
 
 
-def test_pixels_that_merge_does_not_look_up_are_below_the_knee() -> None:
-    # Every colour at the knee or above has a channel beyond one of the bounds of `merge`.
-    hue, lightness = np.meshgrid(np.radians(np.arange(0, 360, 0.7)), np.linspace(0.3, 99.9, 333))
-    a, b = np.cos(hue).astype(np.float32), np.sin(hue).astype(np.float32)
-    lightness = lightness.astype(np.float32)
-    y = lab_to_linear(lightness, a * 0, b * 0)[0]
-    limit = gamut.max_chroma(lightness, a, b) * np.float32(gamut.KNEE)
-    for factor in (1.0, 1.05, 1.25, 1.6, 2.5):
-        red, green, blue = lab_to_linear(lightness, a * limit * factor, b * limit * factor)
-        seen = (red < y * merge.LOWEST_RED) | (blue > y * merge.HIGHEST_BLUE)
-        seen |= np.minimum(green, blue) < y * merge.LOWEST_GREEN_BLUE
-        top = np.maximum(np.maximum(red, green), blue)
-        seen |= top > y + merge.HIGHEST_RISE * (1 - y)
-        assert seen.all(), (factor, lightness[~seen][:5], np.degrees(hue[~seen][:5]))
+def test_calm_lightnesses_are_below_the_knee_for_all_colors_nearby() -> None:
+    random = np.random.default_rng(0)
+    a, b = random.normal(0, 35, (2, 3000)).astype(np.float32)
+    low, high = gamut.calm_lightness(a, b)
+    assert 0.3 < (low <= high).mean() < 0.9999
+    for share in (0.0, 0.02, 0.5, 0.98, 1.0):
+        step = low + (high.astype(np.float32) - low) * np.float32(share)
+        lightness = step * np.float32(100 / gamut.LIGHTNESS_STEPS)
+        for turn in np.radians((-0.4, 0, 0.4)).astype(np.float32):
+            near_a = np.cos(turn) * a - np.sin(turn) * b
+            near_b = np.sin(turn) * a + np.cos(turn) * b
+            scale = gamut.chroma_scale(lightness, near_a, near_b)
+            assert (scale[low <= high] == 1).all()
+
+
+def test_calm_lightnesses_are_not_much_fewer_than_there_are() -> None:
+    hue = np.radians(np.arange(0, 360, 3))
+    a, b = (20 * np.cos(hue)).astype(np.float32), (20 * np.sin(hue)).astype(np.float32)
+    low, high = (step * (100 / gamut.LIGHTNESS_STEPS) for step in gamut.calm_lightness(a, b))
+    assert (high - low).mean() > 60
+    for lightness in (low - 3, high + 3):
+        assert (gamut.chroma_scale(lightness.astype(np.float32), a, b) < 1).mean() > 0.5

@@ -2,8 +2,8 @@
 
 Names follow CIE 15: X, Y, Z are linear light relative to white, f is the cube root with a straight
 foot, fy = f(Y) = (L + 16) / 116, a = 500 (f(X) - f(Y)), b = 200 (f(Y) - f(Z)). Everything works
-element by element with operations that IEEE 754 rounds exactly (no fused multiply-add, no BLAS):
-a pixel's result does not depend on its neighbours, on strips or on threads.
+element by element (no BLAS, no running sums): a pixel's result does not depend on its neighbours,
+on strips or on threads.
 """
 
 from __future__ import annotations
@@ -37,63 +37,79 @@ RGB_TO_XYZ = _TO_XYZ / _TO_XYZ.sum(axis=1, keepdims=True)
 XYZ_TO_RGB = np.linalg.inv(RGB_TO_XYZ)
 
 
-def f_to_linear(
-    fy: Floats, y: Floats, f_steps: Floats, *, white: float = 1.0, work: Workspace | None = None
-) -> Floats:
+def f_to_linear(fy: Floats, y: Floats, f_steps: Floats) -> Floats:
     """Linear light from f(Y), Y and the steps to f(X) and f(Z): the inner part of Lab -> RGB.
-
-    The matrix acts on X - Y and Z - Y: its rows sum to 1, so greys come out as Y to the last bit.
 
     Args:
         fy: any shape, (L + 16) / 116.
         y: same shape, `cube(fy)`.
         f_steps: (2, *shape), a / 500 and -b / 200; becomes f(X) and f(Z).
-        white: the value that white gets in the result.
-        work: memory to reuse.
 
     Returns:
-        (3, *shape), not clipped; lives in `work` if that is given.
+        (3, *shape), white = 1, not clipped.
     """
-    work = work or Workspace()
     f_steps += fy
-    xz = cube(f_steps, work=work)
-    xz -= y
-    matrix = (XYZ_TO_RGB * white).astype(np.float32)
-    x_column, z_column = (matrix[:, i].reshape(3, *[1] * fy.ndim) for i in (0, 2))
-    shape = (3, *fy.shape)
-    rgb: Floats = np.multiply(xz[0], x_column, out=work.get("rgb", shape))
-    rgb += np.multiply(xz[1], z_column, out=work.get("term", shape))
-    rgb += y if white == 1 else np.multiply(y, np.float32(white), out=work.get("y", y.shape))
-    return rgb
+    x, z = cube(f_steps)
+    of_x, of_y, of_z = XYZ_TO_RGB.T.astype(np.float32)
+    return np.stack([x * of_x[i] + z * of_z[i] + y * of_y[i] for i in range(3)])
+
+
+def f_to_pixels(fy: Floats, y: Floats, f_steps: Floats, out: Pixels, work: Workspace) -> None:
+    """As `f_to_linear`, but on to sRGB pixels: few passes, each over memory that is in the cache.
+
+    What lies outside 0..1 is clipped.
+
+    Args:
+        fy: (rows, W), (L + 16) / 116.
+        y: same shape, `cube(fy)`.
+        f_steps: (2, rows, W), a / 500 and -b / 200; overwritten.
+        out: (rows, W, 3), uint8 or uint16, to write into.
+        work: memory to reuse.
+    """
+    f_steps += fy
+    x, z = cube(f_steps, work=work)
+    white, eight = white_of(out.dtype), out.dtype == np.uint8
+    planes = []
+    for number, (of_x, of_y, of_z) in enumerate(XYZ_TO_RGB * white):
+        light = cv2.addWeighted(x, of_x, z, of_z, 0, dst=work.get("light", y.shape))
+        if eight:
+            index = work.get("index", y.shape, np.uint16)
+            cv2.addWeighted(light, 1, y, of_y, 0, dst=index, dtype=cv2.CV_16U)  # rounds, saturates
+            plane = work.get(f"plane{number}", y.shape, np.uint8)
+            planes.append(lookup(_encode_table8(), index, plane))
+        else:
+            cv2.addWeighted(light, 1, y, of_y, 0, dst=light)
+            planes.append(_encode16(light))
+    cv2.merge(planes, dst=out)
 
 
 def cube(f: Floats, *, work: Workspace | None = None) -> Floats:
     """The inverse of CIE's f: the cube, and below `F_EPSILON` its tangent.
-
-    Without a branch: with m = max(f, F_EPSILON) both parts are m^3 + (f - m) / KAPPA.
 
     Args:
         f: any shape.
         work: memory to reuse; the result lives in it.
     """
     work = work or Workspace()
-    m = np.maximum(f, work.floor(f.shape), out=work.get("m", f.shape))
-    out = np.multiply(m, m, out=work.get("cube", f.shape))
-    out -= np.float32(1 / KAPPA)
-    out *= m
-    out += np.multiply(f, np.float32(1 / KAPPA), out=m)
+    out: Floats = np.multiply(f, f, out=work.get("cube", f.shape))
+    out *= f
+    if f.size and f.min() < F_EPSILON:
+        tangent = np.multiply(f, np.float32(1 / KAPPA), out=work.get("tangent", f.shape))
+        tangent -= np.float32(OFFSET / KAPPA)
+        np.copyto(out, tangent, where=f < np.float32(F_EPSILON))
     return out
 
 
 def encode(rgb: Floats, out: Pixels) -> None:
-    """Linear light (3, rows, W) -> sRGB pixels, rounded, written into out (rows, W, 3).
+    """Linear light (3, rows, W) -> sRGB pixels, clipped, rounded, written into out (rows, W, 3).
 
     Args:
         rgb: 0 .. `white_of(out.dtype)`. Overwritten.
         out: uint8 or uint16.
     """
     if out.dtype == np.uint8:
-        planes = lookup(_encode_table8(), rgb.astype(np.uint16))
+        index: Any = cv2.addWeighted(rgb, 1, rgb, 0, 0, dtype=cv2.CV_16U)
+        planes = lookup(_encode_table8(), index)
     else:
         planes = _encode16(rgb)
     cv2.merge(list(planes), dst=out)
@@ -105,33 +121,25 @@ def white_of(dtype: Any) -> float:
 
 
 class Workspace:
-    """Float arrays that one strip after the other uses: memory that stays in the cache."""
+    """Arrays that one strip after the other uses: memory that stays in the cache."""
 
     def __init__(self) -> None:
         """Start empty."""
-        self._arrays: dict[str, Floats] = {}
+        self._arrays: dict[str, NDArray[Any]] = {}
 
-    def get(self, name: str, shape: tuple[int, ...]) -> Floats:
-        """An array of that name and shape; what is in it is undefined."""
+    def get(self, name: str, shape: tuple[int, ...], dtype: Any = np.float32) -> Any:
+        """An array of that name, shape and type; what is in it is undefined."""
         size = math.prod(shape)
         array = self._arrays.get(name)
         if array is None or array.size < size:
-            array = self._arrays[name] = np.empty(size, np.float32)
-        return array[:size].reshape(shape)
-
-    def floor(self, shape: tuple[int, ...]) -> Floats:
-        """An array full of `F_EPSILON`: NumPy's maximum of two arrays is its fast one."""
-        size = math.prod(shape)
-        array = self._arrays.get("floor")
-        if array is None or array.size < size:
-            array = self._arrays["floor"] = np.full(size, F_EPSILON, np.float32)
+            array = self._arrays[name] = np.empty(size, dtype)
         return array[:size].reshape(shape)
 
 
-def f_of_gray(pixels: Pixels) -> Floats:
-    """The f(Y) of grey uint8 or uint16 pixels, any shape."""
-    f: Floats = lookup(_gray_tables(_levels(pixels.dtype))[0], pixels)
-    return f
+def lightness_of_gray(pixels: Pixels, out: Floats | None = None) -> Floats:
+    """The L of grey uint8 or uint16 pixels, any shape; `out` to write into."""
+    lightness: Floats = lookup(_lightness_table(_levels(pixels.dtype)), pixels, out)
+    return lightness
 
 
 def f_of_linear(light: Floats) -> Floats:
@@ -140,14 +148,17 @@ def f_of_linear(light: Floats) -> Floats:
     return f
 
 
-def f_and_y(pixels: Pixels) -> tuple[Floats, Floats]:
-    """The f(Y) and linear light Y = `cube(f(Y))` (rows, W) of a strip of grey or RGB pixels."""
+def luminance_index(pixels: Pixels) -> tuple[Pixels, tuple[Floats, Floats]]:
+    """What stands for the luminance of a strip of grey or RGB pixels, and tables over it.
+
+    Returns:
+        Numbers (rows, W), uint8 or uint16, that grow with luminance; the f(Y) of each number, and
+        its linear Y = `cube(f(Y))`.
+    """
     if pixels.ndim == 2:
-        tables, index = _gray_tables(_levels(pixels.dtype)), pixels
-    else:
-        light = linear_xyz(pixels, 1)
-        tables, index = _f_tables(), _index(np.sqrt(light, out=light))
-    return lookup(tables[0], index), lookup(tables[1], index)
+        return pixels, _gray_tables(_levels(pixels.dtype))
+    light = linear_xyz(pixels, 1)
+    return _index(np.sqrt(light, out=light)), _f_tables()
 
 
 def linear_xyz(pixels: Pixels, channel: int) -> Floats:
@@ -160,11 +171,12 @@ def linear_xyz(pixels: Pixels, channel: int) -> Floats:
     return np.minimum(light, np.float32(1), out=light)
 
 
-def lookup(table: NDArray[Any], index: Pixels) -> Any:
-    """table[index] for uint8 and uint16 indices."""
+def lookup(table: NDArray[Any], index: Pixels, out: NDArray[Any] | None = None) -> Any:
+    """table[index] for uint8 and uint16 indices; `out` (of index's shape) to write into."""
     if index.dtype == np.uint16 and not _lut_takes_16_bits():
-        return np.take(table, index)
-    return cv2.LUT(np.ascontiguousarray(index), table).reshape(index.shape)
+        return np.take(table, index, out=out)
+    index = np.ascontiguousarray(index)
+    return cv2.LUT(index, table, dst=out).reshape(index.shape)
 
 
 def check_pixels(pixels: Pixels) -> None:
@@ -186,7 +198,7 @@ def _index(values: Floats) -> NDArray[np.uint16]:
 
 def _encode16(linear: Floats) -> NDArray[np.uint16]:
     # 65536 entries over sqrt(linear) and a straight line between them: within 0.02 of 65535.
-    np.abs(linear, out=linear)  # black is -1e-9
+    np.clip(linear, 0, np.float32(float(INDEX_MAX) ** 2), out=linear)
     position = np.sqrt(linear, out=linear)
     index = position.astype(np.uint16)
     value, slope = _encode_table16()
@@ -222,6 +234,12 @@ def _gray_tables(levels: int) -> tuple[Floats, Floats]:
     return _f_and_cube(_to_linear(np.linspace(0, 1, levels)))
 
 
+@lru_cache(maxsize=2)
+def _lightness_table(levels: int) -> Floats:
+    f, _ = _gray_tables(levels)
+    return f * np.float32(116) - np.float32(16)
+
+
 @lru_cache(maxsize=1)
 def _f_tables() -> tuple[Floats, Floats]:
     return _f_and_cube(np.linspace(0, 1, INDEX_MAX + 1) ** 2)
@@ -241,9 +259,8 @@ def _weighted_tables(levels: int, row: int) -> list[Floats]:
 
 @lru_cache(maxsize=1)
 def _encode_table8() -> NDArray[np.uint8]:
-    # Entry i stands for linear light i .. i + 1: cutting the fraction off is all it takes.
-    linear = (np.arange(INDEX_MAX + 1) + 0.5) / INDEX_MAX
-    return np.rint(_to_srgb(np.minimum(linear, 1)) * 255).astype(np.uint8)
+    linear = np.arange(INDEX_MAX + 1) / INDEX_MAX
+    return np.rint(_to_srgb(linear) * 255).astype(np.uint8)
 
 
 @lru_cache(maxsize=1)

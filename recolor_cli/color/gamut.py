@@ -10,17 +10,24 @@ largest chroma itself is only reached by infinite chroma.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
+from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from recolor_cli.color.curves import Floats
 from recolor_cli.color.lab import lab_to_linear
 
+Steps = NDArray[np.uint8]
+
 KNEE = 0.8  # share of the largest chroma that is left alone
-_LIGHTNESS_STEPS = 128  # of the table, over L 0..100
+LIGHTNESS_STEPS = 128  # of the table, over L 0..100
 _HUE_STEPS = 192  # of the table, half round
+_SIDE = _HUE_STEPS + 1  # columns of the table for half the hues
+_ROW = 512
 _CHROMA_LIMIT = 140.0  # above the chroma of every sRGB colour (blue: 133)
 _HALVINGS = 16  # of the limit: to 0.002
 _TOLERANCE = 1e-6  # of linear light, for the rounding of float32
@@ -37,6 +44,40 @@ def max_chroma(lightness: Floats, a: Floats, b: Floats) -> Floats:
     Returns:
         Chroma in Lab units, by bilinear look-up in a table over lightness and hue.
     """
+    # OpenCV's remap takes pictures with sides under 32767: the values go as rows of one.
+    size = math.prod(a.shape)
+    shape = (-(-size // _ROW), _ROW)
+    row, column = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    np.multiply(lightness.ravel(), np.float32(LIGHTNESS_STEPS / 100), out=row.reshape(-1)[:size])
+    column.reshape(-1)[:size] = _hue_column(a.ravel(), b.ravel())
+    limit: Any = cv2.remap(_table(), column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return limit.reshape(-1)[:size].reshape(a.shape)  # type: ignore[no-any-return]
+
+
+def calm_lightness(a: Floats, b: Floats, margin: float = 1.0) -> tuple[Steps, Steps]:
+    """Between which lightnesses a colour is surely below the knee, even if it is a little off.
+
+    Args:
+        a: any shape.
+        b: same shape.
+        margin: of chroma, in Lab units; the hue may be off by a step of the table.
+
+    Returns:
+        The lowest and the highest such lightness, of a's shape, in steps: 0 is black,
+        `LIGHTNESS_STEPS` white. Where there is none, the lowest is the higher one.
+    """
+    low, high = _calm_table()
+    row = np.asarray(np.sqrt(a * a + b * b), np.float32)
+    row += np.float32(margin + 1)  # cut off below: rounds up
+    np.minimum(row, np.float32(len(low) - 1), out=row)
+    place = row.astype(np.int32)
+    place *= low.shape[1]
+    place += (_hue_column(a, b) + np.float32(0.5)).astype(np.int32)
+    return low.take(place), high.take(place)
+
+
+def _hue_column(a: Floats, b: Floats) -> Floats:
+    """Where the hue of (a, b) stands in the table, 0 .. 2 * `_SIDE` - 1."""
     # Hue is the position on |a| + |b| = 1, two sides (a >= 0, a < 0) of `_HUE_STEPS` steps in b:
     # plain arithmetic, an eighth of the time of arctan2.
     column = np.abs(a)
@@ -45,52 +86,28 @@ def max_chroma(lightness: Floats, a: Floats, b: Floats) -> Floats:
     np.divide(b, column, out=column)
     column += np.float32(1)
     column *= np.float32(_HUE_STEPS / 2)
-    row = lightness * np.float32(_LIGHTNESS_STEPS / 100)
-    corner = np.clip(row.astype(np.int32), 0, _LIGHTNESS_STEPS - 1)
-    row -= corner
-    column_index = np.minimum(column.astype(np.int32), _HUE_STEPS - 1)
-    column -= column_index
-    corner *= 2
-    corner += a < 0
-    corner *= _HUE_STEPS + 1
-    corner += column_index
-    table = _table()
-    below = _between(table, corner, column)
-    corner += 2 * (_HUE_STEPS + 1)
-    above = _between(table, corner, column)
-    above -= below
-    above *= row
-    above += below
-    return np.maximum(above, np.float32(0), out=above)
-
-
-def _between(table: Floats, index: NDArray[np.int32], share: Floats) -> Floats:
-    left: Floats = table.take(index)
-    right: Floats = table.take(index + 1)
-    right -= left
-    right *= share
-    right += left
-    return right
+    column += np.multiply(a < 0, np.float32(_SIDE), dtype=np.float32)
+    return column
 
 
 def chroma_scale(lightness: Floats, a: Floats, b: Floats) -> Floats:
     """The factor, 0..1, by which a and b are scaled to lie inside sRGB; 1 below the knee."""
     limit = max_chroma(lightness, a, b)
-    chroma = a * a
-    chroma += b * b
-    np.sqrt(chroma, out=chroma)
-    # over / (over + room) is x / (1 + x). Black and white have limit 0: every colour goes to grey.
-    over = chroma - limit * np.float32(KNEE)
-    np.maximum(over, np.float32(0), out=over)
-    room = limit * np.float32(1 - KNEE)
-    inside = over + room
-    np.maximum(inside, np.float32(1e-12), out=inside)
-    np.divide(over, inside, out=inside)
-    inside *= room
-    inside += limit * np.float32(KNEE)
-    np.maximum(chroma, np.float32(1e-12), out=chroma)
-    inside /= chroma
-    return np.where(over > 0, inside, np.float32(1))
+    # Black and white have limit 0: every colour goes to grey.
+    np.maximum(limit, np.float32(1e-9), out=limit)
+    share = a * a
+    share += b * b
+    np.sqrt(share, out=share)
+    share /= limit
+    np.maximum(share, np.float32(KNEE), out=share)
+    # C' / C of the curve above, as one fraction: 1 - (C - K)^2 / (C (C + 1 - 2 K)).
+    over = np.subtract(share, np.float32(KNEE), out=limit)
+    over *= over
+    over /= share
+    share += np.float32(1 - 2 * KNEE)
+    over /= share
+    scale: Floats = np.subtract(np.float32(1), over, out=over)
+    return scale
 
 
 def compress_chroma(lightness: Floats, a: Floats, b: Floats) -> tuple[Floats, Floats]:
@@ -110,7 +127,7 @@ def compress_chroma(lightness: Floats, a: Floats, b: Floats) -> tuple[Floats, Fl
 
 @lru_cache(maxsize=1)
 def _table() -> Floats:
-    """Largest chroma (lightness steps + 1, 2 sides, hue steps + 1), flat; 15 ms to compute.
+    """Largest chroma (lightness steps + 1, 2 sides of hue steps + 1); 15 ms to compute.
 
     By halving, as if no ray left the gamut twice. One does, in yellow at L 96, by half a percent of
     linear light: less than a step of 8 bits, so it is not worth a search.
@@ -122,8 +139,8 @@ def _table() -> Floats:
         (a / length).astype(np.float32).ravel(),
         (b / length).astype(np.float32).ravel(),
     )
-    shape = (_LIGHTNESS_STEPS - 1, unit_a.size)  # black and white have no chroma
-    lightness = np.linspace(0, 100, _LIGHTNESS_STEPS + 1, dtype=np.float32)[1:-1, None]
+    shape = (LIGHTNESS_STEPS - 1, unit_a.size)  # black and white have no chroma
+    lightness = np.linspace(0, 100, LIGHTNESS_STEPS + 1, dtype=np.float32)[1:-1, None]
     lightness = np.broadcast_to(lightness, shape)
     low = np.zeros(shape, np.float32)
     step = np.float32(_CHROMA_LIMIT)
@@ -134,6 +151,31 @@ def _table() -> Floats:
         inside = (rgb.min(axis=0) >= -_TOLERANCE) & (rgb.max(axis=0) <= 1 + _TOLERANCE)
         low += step * inside
     edge = np.zeros((1, shape[1]), np.float32)
-    table: Floats = np.concatenate((edge, low, edge)).ravel()
+    table: Floats = np.concatenate((edge, low, edge))
     table.setflags(write=False)
     return table
+
+
+@lru_cache(maxsize=1)
+def _calm_table() -> tuple[Steps, Steps]:
+    """Lowest and highest step of L below the knee: (chroma 0 .. `_CHROMA_LIMIT`, hue columns).
+
+    Each column is the narrowest of the hues around it.
+    """
+    limit = _table() * np.float32(KNEE)
+    chroma = np.arange(_CHROMA_LIMIT + 1)
+    low = np.empty((len(chroma), limit.shape[1]), np.uint8)
+    high = np.empty_like(low)
+    for column, line in enumerate(limit.T):
+        peak = int(line.argmax())
+        # What is below the smallest on the way to the peak is below all of it.
+        rising = np.minimum.accumulate(line[peak::-1])[::-1]
+        falling = np.minimum.accumulate(line[peak:])
+        low[:, column] = np.searchsorted(rising, chroma)
+        high[:, column] = peak + np.searchsorted(-falling, -chroma, side="right") - 1
+    # Round the circle: up the side of red, down the side of green. An end stands in both.
+    circle = np.r_[0:_SIDE, 2 * _SIDE - 1 : _SIDE - 1 : -1]
+    for extreme, table in ((np.maximum, low), (np.minimum, high)):
+        turned = table[:, circle]
+        table[:, circle] = extreme.reduce([np.roll(turned, turn, axis=1) for turn in range(-2, 3)])
+    return low, high

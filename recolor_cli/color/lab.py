@@ -19,9 +19,9 @@ from recolor_cli.color.curves import (
     check_pixels,
     cube,
     encode,
-    f_of_gray,
     f_of_linear,
     f_to_linear,
+    lightness_of_gray,
     linear_xyz,
     white_of,
 )
@@ -153,7 +153,9 @@ def strips(pixels: Pixels, pixels_each: int | None = None) -> Iterator[slice]:
 
 
 def _lightness(pixels: Pixels, out: Floats | None = None) -> Floats:
-    f = f_of_gray(pixels) if pixels.ndim == 2 else f_of_linear(linear_xyz(pixels, 1))
+    if pixels.ndim == 2:
+        return lightness_of_gray(pixels, out)
+    f = f_of_linear(linear_xyz(pixels, 1))
     out = np.multiply(f, np.float32(116), out=out)
     return np.subtract(out, np.float32(16), out=out)
 

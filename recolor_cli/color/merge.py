@@ -1,12 +1,18 @@
 """A photograph's own luminance + a small ab map -> a full-size colour photograph.
 
 One pass over strips that stay in the cache: f(Y) and Y of the original by table, ab stretched over
-the strip, the cubes of Lab -> XYZ, one matrix, chroma brought into the gamut where a pixel needs
-it, sRGB by table. Nothing of the picture's size is held but the result.
+the strip, chroma brought into the gamut where a pixel may need it, the cubes of Lab -> XYZ, one
+matrix, sRGB by table. Nothing of the picture's size is held but the result.
+
+Whether a pixel may need it is asked once for a cell of the map, as an interval of lightness within
+which all of the cell is below the knee of `gamut.py`: two comparisons of the pixel's own value.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,24 +21,18 @@ from recolor_cli.color.curves import (
     Pixels,
     Workspace,
     check_pixels,
-    encode,
-    f_and_y,
-    f_to_linear,
-    white_of,
+    f_to_pixels,
+    lookup,
+    luminance_index,
 )
-from recolor_cli.color.gamut import chroma_scale
+from recolor_cli.color.gamut import LIGHTNESS_STEPS, calm_lightness, chroma_scale
 from recolor_cli.color.lab import gray_plane, strips
 from recolor_cli.color.upsample import Upsampler
 
-STRIP_PIXELS = 48_000  # fewer and longer strips than this leave a 1 MB cache, more cost calls
-
-# A pixel with less chroma than the knee of `gamut.py` is left alone and need not be looked up. Its
-# linear R, G, B (grey: all equal to Y) stay within these bounds at every lightness and hue; a test
-# computes them.
-LOWEST_RED = 0.30  # times Y
-LOWEST_GREEN_BLUE = 0.26  # times Y
-HIGHEST_BLUE = 3.0  # times Y: dark violets reach the wall there first
-HIGHEST_RISE = 0.66  # of the way from Y to 1
+STRIP_PIXELS = 64_000
+SAMPLES = 2  # of the colour's range, for each pixel of the map along each axis
+CHUNK = 8192  # pixels compressed at a time: a dozen planes of them in the cache
+DENSE = 0.5  # of a strip; where more may need compression, all of it goes through
 
 
 def merge_ab(
@@ -57,55 +57,83 @@ def merge_ab(
     """
     check_pixels(pixels)
     out = _checked_out(pixels, out)
-    steps = Upsampler(_f_steps(ab, saturation), pixels.shape[:2])
-    white = white_of(pixels.dtype)
-    work = Workspace()
     source = gray_plane(pixels)
+    f_steps = _f_steps(ab, saturation)
+    upsampler = Upsampler(f_steps, pixels.shape[:2])
+    calm = _Calm(f_steps, source)
+    work = Workspace()
     for rows in strips(pixels, STRIP_PIXELS):
-        fy, y = f_and_y(source[rows])
-        f_xz = steps.rows(rows.start, rows.stop, work.get("f_xz", (2, *fy.shape)))
-        rgb = f_to_linear(fy, y, f_xz, white=white, work=work)
-        spot = _far_from_gray(rgb, y, white, work)
+        index, (f_table, y_table) = luminance_index(source[rows])
+        shape = index.shape
+        fy = lookup(f_table, index, work.get("fy", shape))
+        f_xz = upsampler.rows(rows.start, rows.stop, work.get("f_xz", (2, *shape)))
+        spot = calm.outside(index, rows)
         if len(spot):
-            _compress(rgb, fy, y, f_xz, spot, white)
-        encode(rgb, out[rows])
+            _compress(fy, f_xz, spot)
+        y = lookup(y_table, index, work.get("y", shape))
+        f_to_pixels(fy, y, f_xz, out[rows], work)
     return out
 
 
-def _far_from_gray(rgb: Floats, y: Floats, white: float, work: Workspace) -> NDArray[np.intp]:
-    """Flat positions, within the strip, of pixels that may have more chroma than the knee."""
-    red, green, blue = rgb
-    bound, extreme = work.get("bound", y.shape), work.get("extreme", y.shape)
-    far = red < np.multiply(y, np.float32(white * LOWEST_RED), out=bound)
-    far |= blue > np.multiply(y, np.float32(white * HIGHEST_BLUE), out=bound)
-    np.minimum(green, blue, out=extreme)
-    far |= extreme < np.multiply(y, np.float32(white * LOWEST_GREEN_BLUE), out=bound)
-    np.maximum(green, blue, out=extreme)
-    np.maximum(extreme, red, out=extreme)
-    np.multiply(y, np.float32(white * (1 - HIGHEST_RISE)), out=bound)
-    bound += np.float32(white * HIGHEST_RISE)
-    far |= extreme > bound
-    return np.flatnonzero(far)
+class _Calm:
+    """For each part of a picture the values between which no pixel needs compression.
+
+    Args:
+        f_steps: As of `_f_steps`.
+        source: (H, W) grey or (H, W, 3).
+    """
+
+    def __init__(self, f_steps: Floats, source: Pixels) -> None:
+        height, width = source.shape[:2]
+        h, w = (
+            min(SAMPLES * small, large)
+            for small, large in zip(f_steps.shape, (height, width), strict=False)
+        )
+        x, z = Upsampler(f_steps, (h, w)).rows(0, h)
+        low, high = calm_lightness(x * np.float32(500), z * np.float32(-200))
+        # Between two samples a colour lies between theirs, but for the margin.
+        around = np.ones((3, 3), np.uint8)
+        low, high = np.asarray(cv2.dilate(low, around)), np.asarray(cv2.erode(high, around))
+        _, (f_table, _) = luminance_index(source[:1, :1])
+        kind = np.uint8 if len(f_table) == 256 else np.uint16
+        # The steps as values of pixels: the first one at or above, the last one at or below.
+        f = (np.linspace(0, 100, LIGHTNESS_STEPS + 1) + 16) / 116
+        first = np.searchsorted(f_table, f).take(low)
+        last = (np.searchsorted(f_table, f, side="right") - 1).take(high)
+        # Black and white are never calm: the numbers of the calm ones fit into their type.
+        count = np.where((low > high) | (first > last), 0, last - first + 1)
+        self._low: NDArray[Any] = np.minimum(first, len(f_table) - 1).astype(kind)
+        self._count: NDArray[Any] = count.astype(kind)
+        self._row = np.arange(height) * h // height
+        self._column = np.arange(width) * w // width
+
+    def outside(self, index: Pixels, rows: slice) -> NDArray[np.intp]:
+        """Flat positions, within a strip, of pixels that may have to be compressed."""
+        outside = np.empty(index.shape, bool)
+        numbers = self._row[rows]
+        top = 0
+        while top < len(numbers):
+            bottom = int(np.searchsorted(numbers, numbers[top], side="right"))
+            low = self._low[numbers[top]].take(self._column)
+            count = self._count[numbers[top]].take(self._column)
+            # Unsigned numbers: what is below `low` wraps to the largest ones.
+            np.greater_equal(np.subtract(index[top:bottom], low), count, out=outside[top:bottom])
+            top = bottom
+        return np.flatnonzero(outside)
 
 
-def _compress(
-    rgb: Floats, fy: Floats, y: Floats, f_xz: Floats, spot: NDArray[np.intp], white: float
-) -> None:
-    """Bring the pixels at `spot` of a strip into the gamut."""
-    center = fy.take(spot)
-    step = np.stack([plane.take(spot) for plane in f_xz])
-    step -= center
-    lightness = center * np.float32(116)
-    lightness -= np.float32(16)
-    scale = chroma_scale(lightness, step[0] * np.float32(500), step[1] * np.float32(-200))
-    over = np.flatnonzero(scale < 1)
-    if not len(over):
-        return
-    spot = spot[over]
-    inside = f_to_linear(center[over], y.take(spot), step[:, over] * scale[over], white=white)
-    np.clip(inside, 0, white, out=inside)
-    for plane, values in zip(rgb, inside, strict=True):
-        plane.reshape(-1)[spot] = values
+def _compress(fy: Floats, f_xz: Floats, spot: NDArray[np.intp]) -> None:
+    """Bring the steps of the pixels at `spot` of a strip into the gamut."""
+    fy, x, z = (plane.reshape(-1) for plane in (fy, *f_xz))
+    dense = len(spot) > DENSE * fy.size
+    for start in range(0, fy.size if dense else len(spot), CHUNK):
+        part = slice(start, start + CHUNK)
+        where: Any = part if dense else spot[part]
+        lightness = fy[where] * np.float32(116)
+        lightness -= np.float32(16)
+        scale = chroma_scale(lightness, x[where] * np.float32(500), z[where] * np.float32(-200))
+        x[where] *= scale
+        z[where] *= scale
 
 
 def _f_steps(ab: Floats, saturation: float) -> Floats:

@@ -2,8 +2,8 @@
 
 Catmull-Rom (Keys 1981, a = -1/2): it passes through the map's values and reproduces straight slopes
 exactly, which OpenCV's cubic (a = -3/4) does not. Sample i of n lies at (i + 1/2) / n of the
-extent, in the map as in the picture; outside, the border value goes on. Every row is computed by
-itself, from the same numbers in the same order: strips cannot show seams.
+extent, in the map as in the picture; outside, the border value goes on. A value is a sum of four
+products, always in the same order: strips cannot show seams.
 """
 
 from __future__ import annotations
@@ -54,40 +54,33 @@ class _Cubic:
         n = source.shape[1]
         self._same = n == count
         position = (np.arange(count) + 0.5) * (n / count) - 0.5
-        self._cell = np.floor(position).astype(np.int64)
-        self._t = (position - self._cell).astype(np.float32)[:, None]
-        self._polynomial: tuple[int, tuple[Floats, ...]] = (-2, ())
+        cell = np.floor(position)
+        self._cell = cell.astype(np.int64)
+        self._weights = _weights_of_keys(position - cell)
 
     def rows(self, top: int, bottom: int, out: Floats) -> Floats:
         """Rows top .. bottom, written to out."""
         if self._same:
             out[:] = self._source[:, top:bottom]
             return out
+        last = self._source.shape[1] - 1
         row = top
         while row < bottom:
-            cell = self._cell[row]
+            cell = int(self._cell[row])
             end = min(int(np.searchsorted(self._cell, cell, side="right")), bottom)
-            self._interval(int(cell), self._t[row:end], out[:, row - top : end - top])
+            around = self._source[:, [min(max(cell + i, 0), last) for i in (-1, 0, 1, 2)]]
+            weights, target = self._weights[row:end], out[:, row - top : end - top]
+            if end - row == 1:
+                # BLAS has another routine for one row, and another order of adding.
+                target[:] = np.matmul(weights[[0, 0]], around)[:, :1]
+            else:
+                np.matmul(weights, around, out=target)
             row = end
         return out
 
-    def _interval(self, cell: int, t: Floats, out: Floats) -> None:
-        if self._polynomial[0] != cell:
-            self._polynomial = (cell, self._coefficients(cell))
-        c0, c1, c2, c3 = self._polynomial[1]
-        np.multiply(t, c3, out=out)
-        out += c2
-        out *= t
-        out += c1
-        out *= t
-        out += c0
 
-    def _coefficients(self, cell: int) -> tuple[Floats, ...]:
-        # Between rows p1 and p2: p1 + t (c1 + t (c2 + t c3)), the cubic of Keys.
-        last = self._source.shape[1] - 1
-        rows = [min(max(cell + i, 0), last) for i in (-1, 0, 1, 2)]
-        p0, p1, p2, p3 = (self._source[:, row, None] for row in rows)
-        half = np.float32(0.5)
-        c1 = (p2 - p0) * half
-        c3 = (p1 - p2) * np.float32(1.5) + (p3 - p0) * half
-        return p1, c1, p2 - p1 - c1 - c3, c3
+def _weights_of_keys(t: NDArray[np.float64]) -> Floats:
+    """The weights (n, 4) of the samples at -1, 0, 1 and 2, for places t in 0..1 between two."""
+    powers = np.stack([np.ones_like(t), t, t * t, t * t * t], axis=1)
+    keys = np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]]) / 2
+    return (powers @ keys).astype(np.float32)
