@@ -439,8 +439,9 @@ def test_killed_at_any_moment_and_run_again_is_as_if_nothing_had_happened(
     assert counts(run(photos, "-o", out)[1]) == (0, 40, 0)
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_it_stops_cleanly_counts_and_goes_on_later(
-    tmp_path: Path, weights: Path, run
+    number: int, status: int, tmp_path: Path, weights: Path, run
 ) -> None:
     photos, out = many_photos(tmp_path / "in", 60), tmp_path / "out"
     receiving, sending = os.pipe()
@@ -454,11 +455,11 @@ def test_interrupted_it_stops_cleanly_counts_and_goes_on_later(
         with open(receiving, "rb", buffering=512) as told:
             first = told.readline()
             assert process.pid is not None
-            os.kill(process.pid, signal.SIGINT)
+            os.kill(process.pid, number)
             rest = told.read()
     process.join()
     error = (tmp_path / "errors").read_bytes()
-    assert process.exitcode == 130, error
+    assert process.exitcode == status, error
     lines = [json.loads(line) for line in (first + rest).splitlines()]
     done, _, failed = counts(lines)
     assert lines[-1]["interrupted"] is True

@@ -6,8 +6,11 @@ of commands is shown, and must not import torch, cv2 or numpy before its functio
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
@@ -134,11 +137,12 @@ def recolor(
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run `recolor` and leave with its exit status; foreseen errors become one line on stderr.
 
-    Status: 0 done, 1 some photographs failed, 2 wrong usage, 3 weights, 4 output, 130 interrupted.
-    Unforeseen errors keep their traceback.
+    Status: 0 done, 1 some photographs failed, 2 wrong usage, 3 weights, 4 output, 130 interrupted,
+    143 terminated. Unforeseen errors keep their traceback.
     """
     try:
-        app(args=None if argv is None else list(argv), prog_name="recolor")
+        with _sigterm_as_interrupt():
+            app(args=None if argv is None else list(argv), prog_name="recolor")
     except RecolorError as error:
         _say(f"recolor: {error}")
         raise SystemExit(error.exit_code) from None
@@ -148,6 +152,35 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         discard_stdout()
         raise SystemExit(1) from None
     raise SystemExit(0)
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM, as from a batch system at its time limit, end the work as Ctrl-C does.
+
+    Status 143 instead of 130 tells them apart. A second SIGTERM acts at once.
+    """
+    number = signal.SIGTERM
+    before = signal.getsignal(number)
+    if before is not signal.SIG_DFL or threading.current_thread() is not threading.main_thread():
+        yield  # whoever started us has other wishes
+        return
+    came = threading.Event()
+
+    def hear(_number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        came.set()
+        raise KeyboardInterrupt
+
+    signal.signal(number, hear)
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):  # Typer makes a SystemExit of the former
+        if came.is_set():
+            raise SystemExit(128 + number) from None
+        raise
+    finally:
+        signal.signal(number, before)
 
 
 def _say(text: str) -> None:
