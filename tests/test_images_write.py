@@ -49,6 +49,18 @@ def colored(photo: Photo) -> list[Frame]:
 
 @pytest.mark.parametrize("target", ["png", "tiff", "webp", "jpg"])
 @pytest.mark.parametrize("sample", SAMPLES)
+def test_only_pixels_that_may_be_spent_are_changed_and_the_bytes_are_the_same(
+    sample: str, target: str
+) -> None:
+    photo = read_photo(factory.png(*SAMPLES[sample]))
+    frames, kept = colored(photo), [frame.pixels for frame in colored(photo)]
+    data = encode_photo(photo, frames, format=target)
+    assert np.array_equal(frames[0].pixels, kept[0])
+    assert encode_photo(photo, frames, format=target, spend=True) == data
+
+
+@pytest.mark.parametrize("target", ["png", "tiff", "webp", "jpg"])
+@pytest.mark.parametrize("sample", SAMPLES)
 @pytest.mark.parametrize("source", ["png", "tiff", "webp", "jp2"])
 def test_pixels_depth_and_alpha_survive_in_every_format(
     source: str, sample: str, target: str

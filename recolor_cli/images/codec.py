@@ -23,6 +23,7 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 _OPENCV_LIMIT = int(os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS") or 1 << 30)
 _OPENCV_SIDE = 1 << 20
+_SWAPPED_AT_ONCE = 1 << 18  # bytes, which stay in the cache
 _pillow_limit = threading.Lock()
 # What Pillow raises over damaged files, as found by feeding it many; an error that says that our
 # own code is wrong (AttributeError, AssertionError, ...) is not among them.
@@ -59,8 +60,21 @@ def frame_of(pixels: Pixels, *, gray: bool = False) -> Frame:
     alpha = np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] == 4 else None
     if gray:
         return Frame(np.ascontiguousarray(pixels[..., 0]), alpha)
-    code = cv2.COLOR_BGR2RGB if alpha is None else cv2.COLOR_BGRA2RGB
-    return Frame(cv2.cvtColor(pixels, code), alpha)
+    if alpha is None:
+        return Frame(swap_red_and_blue(pixels))
+    return Frame(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB), alpha)
+
+
+def swap_red_and_blue(pixels: Pixels) -> Pixels:
+    """RGB <-> BGR (H, W, 3) in the pixels' own memory; returns them.
+
+    In strips: in place, OpenCV copies what it is given first, and of a large picture that is much.
+    """
+    step = max(1, _SWAPPED_AT_ONCE // pixels[0].nbytes)
+    for top in range(0, len(pixels), step):
+        strip = pixels[top : top + step]
+        cv2.cvtColor(strip, cv2.COLOR_RGB2BGR, dst=strip)
+    return pixels
 
 
 def check_size(width: int, height: int, max_pixels: int, count: int = 1) -> None:
@@ -160,14 +174,20 @@ def _cmyk_to_rgb(image: Image.Image, profile: bytes | None, warnings: list[str])
     return np.asarray(image.convert("RGB"))
 
 
-def encode(suffix: str, frame: Frame, options: list[int]) -> bytes:
+def encode(suffix: str, frame: Frame, options: list[int], *, spend: bool = False) -> bytes:
     """Pack with OpenCV.
+
+    Args:
+        suffix: Of the format.
+        frame: What to pack.
+        options: As OpenCV wants them.
+        spend: Whether the frame's pixels may be left in disorder, which saves a copy of them.
 
     Raises:
         PhotoError: The format cannot hold such a picture.
     """
     try:
-        done, data = cv2.imencode(suffix, _for_opencv(frame), options)
+        done, data = cv2.imencode(suffix, _for_opencv(frame, spend), options)
     except cv2.error:
         done = False
     if not done:
@@ -188,8 +208,10 @@ def encode_exact_webp(frame: Frame) -> bytes:
     return out.getvalue()
 
 
-def _for_opencv(frame: Frame) -> Pixels:
+def _for_opencv(frame: Frame, spend: bool) -> Pixels:
     pixels = np.ascontiguousarray(frame.pixels)
+    if spend and frame.alpha is None and pixels.ndim == 3 and pixels.flags.writeable:
+        return swap_red_and_blue(pixels)
     if frame.alpha is None:
         return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     code = cv2.COLOR_GRAY2BGRA if pixels.ndim == 2 else cv2.COLOR_RGB2BGRA

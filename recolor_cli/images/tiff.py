@@ -186,9 +186,10 @@ def _read_deep(data: bytes, page: dict[int, Tag], order: str) -> Frame:
         planes = _unpack_pairs(tags, pieces, order)
     else:
         planes = codec.decode(_rebuild(tags, pieces, order), cv2.IMREAD_UNCHANGED, "tiff")
-        if planes.ndim == 3:
-            turned = cv2.COLOR_BGR2RGB if planes.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
-            planes = cv2.cvtColor(planes, turned)
+        if planes.ndim == 3 and planes.shape[2] == 3:
+            planes = codec.swap_red_and_blue(planes)
+        elif planes.ndim == 3:
+            planes = cv2.cvtColor(planes, cv2.COLOR_BGRA2RGBA)
         planes = planes[..., None] if planes.ndim == 2 else planes
     if planes.dtype != np.uint16 or planes.shape[2] != samples:
         raise codec.damaged("tiff")

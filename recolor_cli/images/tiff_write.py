@@ -36,6 +36,7 @@ def encode(
     *,
     same: bool,
     warnings: list[str],
+    spend: bool = False,
 ) -> bytes:
     """Pack all frames as the pages of one TIFF.
 
@@ -45,6 +46,7 @@ def encode(
         metadata: What to write on the first page; profile and XMP already made to fit.
         same: Whether `photo` was a TIFF, so that its pages have tags of their own.
         warnings: Receives a line for everything that found no room.
+        spend: As for `encode_photo`.
 
     Raises:
         PhotoError: Larger than the 4 GiB of a TIFF.
@@ -52,7 +54,7 @@ def encode(
     packer = _PACKERS.get(photo.compression or "", _DEFLATE)
     pages = []
     for number, frame in enumerate(frames):
-        structure, strips = _pack(frame, packer)
+        structure, strips = _pack(frame, packer, spend)
         tags = list(frame.tags) if same else _foreign_tags(metadata, warnings)
         pages.append(([*_descriptive(tags, frame, metadata, number, warnings), *structure], strips))
     try:
@@ -61,8 +63,8 @@ def encode(
         raise PhotoError(f"the tiff would be {error}; use --format png") from None
 
 
-def _pack(frame: Frame, packer: int) -> tuple[list[Tag], list[bytes]]:
-    packed = codec.encode(".tif", frame, [cv2.IMWRITE_TIFF_COMPRESSION, packer])
+def _pack(frame: Frame, packer: int, spend: bool) -> tuple[list[Tag], list[bytes]]:
+    packed = codec.encode(".tif", frame, [cv2.IMWRITE_TIFF_COMPRESSION, packer], spend=spend)
     page = ifd.parse(packed).pages[0]
     tags = [page[number] for number in _PACKED if number in page]
     samples = (1 if frame.pixels.ndim == 2 and frame.alpha is None else 3) + (

@@ -91,6 +91,7 @@ def encode_photo(
     quality: int = 95,
     provenance: Provenance | None = None,
     warnings: list[str] | None = None,
+    spend: bool = False,
 ) -> bytes:
     """Pack new pixels together with everything that `photo` carried.
 
@@ -106,6 +107,8 @@ def encode_photo(
         quality: 1 to 100 for JPEG and lossy WebP. JPEG is written without chroma subsampling.
         provenance: The note to write into the XMP packet.
         warnings: Receives one line for each thing that the format cannot hold.
+        spend: Whether pixels may be left in disorder, because nobody looks at them afterwards; a
+            very large picture needs less memory then.
 
     Raises:
         PhotoError: The format cannot hold this picture at all.
@@ -131,8 +134,8 @@ def encode_photo(
     if provenance is not None:
         metadata = replace(metadata, xmp=xmp.merge(metadata.xmp, provenance, notes))
     if output.name == "tiff":
-        return tiff_write.encode(photo, given, metadata, same=same, warnings=notes)
-    return _encode_single(photo, given[0], metadata, output.name, quality, same, notes)
+        return tiff_write.encode(photo, given, metadata, same=same, warnings=notes, spend=spend)
+    return _encode_single(photo, given[0], metadata, output.name, quality, same, notes, spend)
 
 
 def _frame(new: Frame | Pixels, old: Frame) -> Frame:
@@ -151,14 +154,16 @@ def _encode_single(
     quality: int,
     same: bool,
     warnings: list[str],
+    spend: bool,
 ) -> bytes:
     height, width = frame.pixels.shape[:2]
     if name == "png":
-        picture = codec.encode(".png", frame, [])
+        picture = codec.encode(".png", frame, [], spend=spend)
         return png.assemble(picture, metadata, same=same, warnings=warnings)
     if name == "jp2":
         # 1000 thousandths: without loss, as what the colours are laid over must not suffer.
-        picture = codec.encode(".jp2", frame, [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000])
+        options = [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000]
+        picture = codec.encode(".jp2", frame, options, spend=spend)
         return jp2.assemble(picture, metadata, same=same, warnings=warnings)
     frame = _to_eight_bits(frame, name, warnings)
     if name == "webp":
@@ -167,14 +172,14 @@ def _encode_single(
         if photo.lossless and same:
             picture = codec.encode_exact_webp(frame)
         else:
-            picture = codec.encode(".webp", frame, [cv2.IMWRITE_WEBP_QUALITY, quality])
+            picture = codec.encode(".webp", frame, [cv2.IMWRITE_WEBP_QUALITY, quality], spend=spend)
         return webp.assemble(picture, metadata, same=same, warnings=warnings)
     if frame.alpha is not None:
         warnings.append("jpeg has no transparency; left out (png, tiff and webp keep it)")
         frame = replace(frame, alpha=None)
     options = [cv2.IMWRITE_JPEG_QUALITY, quality]
     options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    picture = codec.encode(".jpg", frame, options)
+    picture = codec.encode(".jpg", frame, options, spend=spend)
     return jpeg.assemble(picture, metadata, same=same, warnings=warnings)
 
 
