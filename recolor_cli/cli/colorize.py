@@ -94,6 +94,14 @@ def colorize(
             help="Factor on colourfulness; 1 is what the network says.", rich_help_panel=SETTINGS
         ),
     ] = 1.0,
+    warmth: Annotated[
+        float,
+        typer.Option(
+            metavar="-80..80",
+            help="Make the light warmer, by so many mireds; below 0 cooler.",
+            rich_help_panel=SETTINGS,
+        ),
+    ] = 0.0,
     temperature: Annotated[
         float | None,
         typer.Option(
@@ -228,6 +236,7 @@ def colorize(
         batch_size=batch_size,
         workers=workers,
         saturation=saturation,
+        warmth=warmth,
         temperature=temperature,
         format=format,
         quality=quality,
@@ -262,6 +271,8 @@ def colorize(
     from recolor_cli.colorize.plan import make_plan
 
     plan = make_plan(inputs, out, format=format, shard=settings.shard, variants=variants)
+    if gallery or compare or variants:
+        _refuse_addresses("--gallery, --compare and --variants need", [*inputs, out])
     if gallery and plan.folder is None:
         raise UsageError(f"--gallery shows a folder; {str(out)!r} is one file")
     if compare:
@@ -271,8 +282,6 @@ def colorize(
     from recolor_cli.colorize.files import Run  # torch loads here, not for a wrong command line
 
     run = Run(plan, settings, console.message)
-    if gallery or compare or variants:
-        _refuse_addresses("--gallery, --compare and --variants need", [*inputs, out])
     page = plan.folder if gallery else None
     _do(run, console, dry_run=dry_run, compare=compare, page=page)
 
@@ -369,6 +378,13 @@ def _checked(variants: int, seed: int | None) -> int:
     return variants
 
 
+def _refuse_addresses(what: str, places: list[str]) -> None:
+    from recolor_cli.images.remote import as_path, is_remote
+
+    if any(is_remote(as_path(place)) for place in places):
+        raise UsageError(f"{what} files of this machine; copy what lies at an address there first")
+
+
 def _write_sheets(run: Run, console: Console) -> None:
     from recolor_cli.gallery.variants import write_variant_sheets
 
@@ -378,13 +394,6 @@ def _write_sheets(run: Run, console: Console) -> None:
 
 def _preview(run: Run | Redo, console: Console) -> None:
     for result in run.preview():
-def _refuse_addresses(what: str, places: list[str]) -> None:
-    from recolor_cli.images.remote import as_path, is_remote
-
-    if any(is_remote(as_path(place)) for place in places):
-        raise UsageError(f"{what} files of this machine; copy what lies at an address there first")
-
-
         console.record(result.to_json())
         if result.status == "planned":
             console.data(f"would colour  {_names(result)}")

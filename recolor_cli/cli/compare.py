@@ -49,6 +49,10 @@ def compare(
         str | None,
         typer.Option(metavar="X,X,…", help="Factors on colourfulness.", rich_help_panel=VARIED),
     ] = None,
+    warmths: Annotated[
+        str | None,
+        typer.Option(metavar="W,W,…", help="As many warmths, in mireds.", rich_help_panel=VARIED),
+    ] = None,
     temperatures: Annotated[
         str | None,
         typer.Option(metavar="T,T,…", help="Low is vivid, 1 calm.", rich_help_panel=VARIED),
@@ -85,6 +89,14 @@ def compare(
         float,
         typer.Option(help="Factor on colourfulness.", rich_help_panel=SETTINGS),
     ] = 1.0,
+    warmth: Annotated[
+        float,
+        typer.Option(
+            metavar="-80..80",
+            help="Make the light warmer, by so many mireds.",
+            rich_help_panel=SETTINGS,
+        ),
+    ] = 0.0,
     temperature: Annotated[
         float | None,
         typer.Option(metavar="T", help="Low is vivid, 1 calm.", rich_help_panel=SETTINGS),
@@ -103,6 +115,7 @@ def compare(
         "models": models,
         "sizes": sizes,
         "saturations": saturations,
+        "warmths": warmths,
         "temperatures": temperatures,
     }
     axis, values = _axis({name: text for name, text in asked.items() if text is not None})
@@ -112,6 +125,7 @@ def compare(
         model=model,
         input_size=input_size,
         saturation=saturation,
+        warmth=warmth,
         temperature=temperature,
         device=device,
         precision=precision,
@@ -137,7 +151,7 @@ def _axis(asked: dict[str, str]) -> tuple[str, list[Any]]:
     Raises:
         UsageError: None or several were asked for, or a value is none.
     """
-    options = "--models, --sizes, --saturations or --temperatures"
+    options = "--models, --sizes, --saturations, --warmths or --temperatures"
     if len(asked) != 1:
         named = " and ".join(f"--{name}" for name in asked) or "nothing"
         raise UsageError(f"a sheet varies one thing, {named} was given; use one of {options}")

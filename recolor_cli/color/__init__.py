@@ -6,6 +6,7 @@ gamut.py     chroma compressed into the sRGB gamut at constant hue and lightness
 hints.py     colours that people know, spread over the objects they belong to
 upsample.py  a small map at any rows of the full size, the same whichever rows are asked for
 merge.py     a photograph's own luminance + a small ab map -> a full-size colour photograph
+warmth.py    colours as if the light had been warmer or cooler
 tint.py      is this photograph already coloured, grey, or toned like sepia?
 tensors.py   sRGB <-> Lab on torch tensors, for networks and metrics
 bins.py      distributions over ab bins: encoding, annealed mean, sampling, confidence

@@ -20,6 +20,7 @@ from recolor_cli.color.lab import small_luminance
 from recolor_cli.color.merge import merge_ab
 from recolor_cli.color.spaces import DEFAULT_TEMPERATURE, SPACES
 from recolor_cli.color.tint import describe_color
+from recolor_cli.color.warmth import warm
 from recolor_cli.colorize.hint_entries import parse_hints
 from recolor_cli.colorize.network import Answer, Floats, Painter, Report, fit
 from recolor_cli.colorize.settings import Settings
@@ -29,8 +30,8 @@ from recolor_cli.errors import PhotoError
 from recolor_cli.images.orientation import orient, unorient
 from recolor_cli.images.photo import Frame, Photo, Provenance
 from recolor_cli.images.read import read_photo
-from recolor_cli.weights import load_model
 from recolor_cli.images.remote import as_path
+from recolor_cli.weights import load_model
 
 Pixels = NDArray[Any]
 
@@ -81,6 +82,7 @@ class Colorizer:
         precision: auto, fp32, bf16 or fp16.
         input_size: Long side in pixels that the network sees; None is the weights' own.
         saturation: Factor on chroma; 1 is what the network says.
+        warmth: Mireds by which the light is made warmer, below 0 cooler; 0 leaves it.
         temperature: Of networks that predict a distribution; None is the weights' own.
         seed: Draw one plausible colouring instead of the mean; for the same networks.
         batch_size: Pictures sent to the device together; None is 8 on a GPU and 1 on a CPU.
@@ -104,6 +106,7 @@ class Colorizer:
         *,
         input_size: int | None = None,
         saturation: float = 1.0,
+        warmth: float = 0.0,
         temperature: float | None = None,
         seed: int | None = None,
         batch_size: int | None = None,
@@ -113,6 +116,7 @@ class Colorizer:
         Settings(  # checks the ranges
             input_size=input_size,
             saturation=saturation,
+            warmth=warmth,
             temperature=temperature,
             batch_size=batch_size,
         )
@@ -133,7 +137,7 @@ class Colorizer:
         if self.machine.device.type == "cuda":
             torch.backends.cudnn.deterministic = True  # the same bytes in every run
         self.input_size = input_size or self.model.input_size
-        self.saturation = saturation
+        self.saturation, self.warmth = saturation, warmth
         self.temperature = resolve_temperature(self.model.card.color, temperature)
         self.seed = seed
         self.batch_size = batch_size or (GPU_BATCH if self.machine.device.type == "cuda" else 1)
@@ -160,6 +164,7 @@ class Colorizer:
             settings.precision,
             input_size=settings.input_size,
             saturation=settings.saturation,
+            warmth=settings.warmth,
             temperature=settings.temperature,
             batch_size=settings.batch_size,
             offline=settings.offline,
@@ -311,10 +316,15 @@ class Colorizer:
                 "precision": self.machine.precision,
                 "quality": quality,
                 "source_sha256": source_sha256,
+                **({"warmth": self.warmth} if self.warmth else {}),
                 **(more or {}),
             },
             version=code_version(),
         )
+
+    def merge(self, pixels: Pixels, ab: Floats) -> Pixels:
+        """Bring an answer's ab (h, w, 2) onto upright pixels, as saturation and warmth say."""
+        return self._merge(pixels, ab, 1)
 
     def _merge(
         self,
@@ -325,13 +335,17 @@ class Colorizer:
         hints: Sequence[Hint] = (),
     ) -> Pixels:
         saturation = self.saturation
-        if hints:
-            # What a person knows is not to be saturated; what the network says is.
+        if hints or self.warmth:
+            # What a person knows is not to be saturated or warmed; what the network says is.
             side = max(min(HINT_PX, max(pixels.shape[:2])), *ab.shape[:2])
             lightness = _look(pixels, orientation, side)
             height, width = lightness.shape
             wide: Any = cv2.resize(ab, (width, height), interpolation=cv2.INTER_CUBIC)
-            ab, saturation = apply_hints(lightness, wide * np.float32(saturation), hints), 1.0
+            ab, saturation = wide * np.float32(saturation), 1.0
+            if self.warmth:
+                ab = warm(lightness, ab, self.warmth)
+            if hints:
+                ab = apply_hints(lightness, ab, hints)
         turned = np.ascontiguousarray(unorient(ab, orientation))
         return merge_ab(pixels, turned, saturation=saturation, out=out)
 

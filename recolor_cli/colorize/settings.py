@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 
+from recolor_cli.color.warmth import MOST as MOST_WARMTH
 from recolor_cli.errors import UsageError
 from recolor_cli.images.read import MAX_PIXELS
 from recolor_cli.images.write import CHOICES
@@ -27,6 +28,7 @@ class Settings:
         batch_size: Photographs that go to the device together; None leaves it to the device.
         workers: Threads that decode and encode; None is one per core.
         saturation: Factor on chroma; 1 is what the network says.
+        warmth: Mireds by which the light is made warmer, below 0 cooler; 0 leaves it.
         temperature: Of networks that predict a distribution: low is vivid, 1 the plain mean; None
             is the weights' own.
         format: keep, jpg, png, tiff or webp.
@@ -52,6 +54,7 @@ class Settings:
     batch_size: int | None = None
     workers: int | None = None
     saturation: float = 1.0
+    warmth: float = 0.0
     temperature: float | None = None
     format: str = "keep"
     quality: int = 95
@@ -81,6 +84,7 @@ class Settings:
         if self.workers is not None:
             _check("--workers", self.workers, 1, 1024)
         _check("--saturation", self.saturation, 0, 10)
+        _check("--warmth", self.warmth, -MOST_WARMTH, MOST_WARMTH)
         if self.temperature is not None:
             _check("--temperature", self.temperature, 0.01, 10)
         _check("--quality", self.quality, 1, 100)
@@ -100,7 +104,10 @@ class Settings:
 def deciding(settings: Settings) -> dict[str, object]:
     """The settings that change what a file holds, as they were asked for."""
     names = ("input_size", "saturation", "temperature", "precision", "format", "quality")
-    return {name: getattr(settings, name) for name in names}
+    values = {name: getattr(settings, name) for name in names}
+    if settings.warmth:  # else as if there were none: results of before stay what they are
+        values["warmth"] = settings.warmth
+    return values
 
 
 def parse_shard(text: str) -> tuple[int, int]:

@@ -190,7 +190,7 @@ def _copy(file: str | None) -> str | None:
 
 
 def _shown(settings: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("input_size", "saturation", "temperature", "precision", "quality")
+    names = ("input_size", "saturation", "warmth", "temperature", "precision", "quality")
     return {name: settings[name] for name in names if settings.get(name) is not None}
 
 

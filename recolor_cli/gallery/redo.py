@@ -29,7 +29,9 @@ from recolor_cli.errors import UsageError
 from recolor_cli.gallery.review import Mark, Review
 from recolor_cli.images.find import SUFFIXES
 
-TYPED = ("model", "input_size", "saturation", "temperature", "precision", "quality", "hints")
+TYPED = (
+    "model", "input_size", "saturation", "warmth", "temperature", "precision", "quality", "hints"
+)  # fmt: skip
 RECORDED = (*(name for name in TYPED if name != "hints"), "format", "seed")
 CHANGED = "has changed since the review; look at it again"
 KEPT = "kept, as marked"

@@ -24,6 +24,7 @@ FORMAT = "recolor-review/1"
 CHOICES: dict[str, tuple[type, ...]] = {  # settings that a mark may choose, and their types
     "model": (str,),
     "saturation": (int, float),
+    "warmth": (int, float),
     "temperature": (int, float),
     "input_size": (int,),
 }

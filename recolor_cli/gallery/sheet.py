@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from recolor_cli.color.merge import merge_ab
 from recolor_cli.colorize.colorizer import Colorizer
 from recolor_cli.colorize.network import Answer, Report
 from recolor_cli.colorize.settings import Settings
@@ -30,7 +29,7 @@ MOST = 24  # values; more do not fit into anybody's eye
 PAPER, INK = (250, 250, 248), (20, 20, 20)
 
 AXES = {"models": "model", "sizes": "input_size", "saturations": "saturation",
-        "temperatures": "temperature"}  # fmt: skip
+        "warmths": "warmth", "temperatures": "temperature"}  # fmt: skip
 """What can be varied, and the setting that each is."""
 
 
@@ -98,7 +97,7 @@ def make_sheet(
         (answer,) = colorizer.paint([prepared.luminances[0]])  # type: ignore[list-item]
         if not isinstance(answer, Answer):
             raise answer
-        colored = merge_ab(small, answer.ab, saturation=colorizer.saturation)
+        colored = colorizer.merge(small, answer.ab)
         label = f"{name.replace('_', ' ')} {_text(value)}"
         if name == "model":
             label = colorizer.model.name
@@ -187,8 +186,8 @@ def _colorizers(
     for value in values:
         changed: dict[str, Any] = {
             key: getattr(settings, key)
-            for key in ("model", "device", "precision", "input_size", "saturation", "temperature",
-                        "offline")
+            for key in ("model", "device", "precision", "input_size", "saturation", "warmth",
+                        "temperature", "offline")
         } | {name: value}  # fmt: skip
         if first is not None and name != "model":
             changed["model"] = first.model
