@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -28,6 +28,9 @@ def printable(text: str | PurePath) -> str:
     )
     decoded = raw.decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in decoded)
+
+
+LEAST_LAST = 24  # characters that the last column of a table needs to wrap into
 
 
 class Progress(Protocol):
@@ -81,11 +84,20 @@ class Console:
             _write(sys.stderr, text)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Aligned columns, as data; numbers stand right."""
+        """Aligned columns, as data; numbers stand right.
+
+        On a terminal the heads are bold, and cells wrap where the window is narrow. In a pipe, and
+        on a terminal that can do nothing, it is plain lines, however long.
+        """
+        if self.json:
+            return
         cells = [[printable(str(cell)) for cell in row] for row in rows]
+        right = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(columns))]
+        if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+            _rich_table(columns, cells, right)
+            return
         lines = [list(columns), *cells]
         widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-        right = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(columns))]
         for line in lines:
             padded = (
                 cell.rjust(width) if is_number else cell.ljust(width)
@@ -108,6 +120,41 @@ class Console:
                 yield self._progress
             finally:
                 self._progress = None
+
+
+def _rich_table(
+    columns: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool]
+) -> None:
+    """A table without lines, as wide as the terminal allows; NO_COLOR is Rich's to honour.
+
+    Names stay whole, since people type them again, and the last column wraps. Where not even that
+    fits, each row becomes a paragraph with a line for each column.
+    """
+    from rich.console import Console as RichConsole
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = RichConsole(highlight=False)
+    widths = [max(map(len, (name, *(row[i] for row in cells)))) for i, name in enumerate(columns)]
+    if sum(widths[:-1]) + 2 * len(columns) + min(widths[-1], LEAST_LAST) > console.width:
+        indent = max(map(len, columns[1:]), default=0) + 4
+        for row in cells:
+            console.print(escape(row[0]), style="bold", overflow="fold")
+            for name, cell in zip(columns[1:], row[1:], strict=True):
+                line = Table.grid(padding=(0, 0))
+                line.add_column(width=indent)
+                line.add_column(overflow="fold")
+                line.add_row(f"  {escape(name)}", escape(cell))
+                console.print(line)
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for number, (name, is_number) in enumerate(zip(columns, right, strict=True), 1):
+        justify: Literal["left", "right"] = "right" if is_number else "left"
+        last = number == len(columns)
+        table.add_column(escape(name), justify=justify, overflow="fold", no_wrap=not last)
+    for row in cells:
+        table.add_row(*map(escape, row))
+    console.print(table)
 
 
 def discard_stdout() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recolor_cli.cli.console import Console
-from recolor_cli.cli.options import JsonOpt, QuietOpt
+from recolor_cli.cli.options import JsonOpt, QuietOpt, examples
 
 if TYPE_CHECKING:
     from recolor_cli.data.colorfulness import Colorfulness
@@ -22,7 +22,10 @@ DataArg = Annotated[
 EDGES = (0, 5, 25, 50, 75, 95, 100)  # percentiles that are printed
 
 
-@app.command("stats")
+@app.command(
+    "stats",
+    epilog=examples("recolor data stats photos    (and a plot)"),
+)
 def stats(
     data: DataArg,
     out: Annotated[
@@ -61,7 +64,13 @@ def stats(
     console.message(f"{len(photos)} photographs; plot in {out}")
 
 
-@app.command("split")
+@app.command(
+    "split",
+    epilog=examples(
+        "recolor data split photos --min-colorfulness 0.08",
+        "recolor train --data photos --split split.json --recipe complex",
+    ),
+)
 def split(
     data: DataArg,
     min_colorfulness: Annotated[

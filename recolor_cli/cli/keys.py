@@ -20,6 +20,7 @@ from recolor_cli.recipes import did_you_mean
 # Of one call only; in a file they would do again and again what was wanted once.
 TYPED_ONLY = {"config", "help", "version", "install-completion", "show-completion", "dry-run",
               "redo", "resume", "all", "from", "votes"}  # fmt: skip
+PLACES = {"out", "data"}  # paths also where a command takes addresses there, as text
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 KINDS: dict[type, tuple[str, str]] = {  # what it should be, and what to write
     bool: ("true or false", "true"),
@@ -90,7 +91,7 @@ class Key:
             self.high is not None and value > self.high
         ):
             raise UsageError(f"{place}; it must be {self._range()}")
-        if path is not None and (self.kind is Path or _looks_like_a_path(value)):
+        if path is not None and self._is_path(value):
             return against(path, value)
         return value
 
@@ -101,6 +102,14 @@ class Key:
             return self.check(_number(text, self.kind), place)
         parts = text.split(os.pathsep if self.kind is Path else None)
         return self.check([_number(part, self.kind) for part in parts], place)
+
+    def _is_path(self, value: Any) -> bool:
+        """Whether a value is relative to its file: a path, not a name, an address or a pipe."""
+        if self.kind is Path or not isinstance(value, str):
+            return self.kind is Path
+        if self.name in PLACES:
+            return "://" not in value and value != "-"
+        return value.startswith(("./", "../", "~/"))
 
     def _example(self) -> str:
         return f'"{self.choices[0]}"' if self.choices else KINDS[self.kind][1]
@@ -206,8 +215,3 @@ def _number(text: str, kind: type) -> Any:
         except ValueError:
             return text
     return text
-
-
-def _looks_like_a_path(value: Any) -> bool:
-    """Of values that may be names as well, such as `model`."""
-    return isinstance(value, str) and value.startswith(("./", "../", "~/"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from recolor_cli.cli.console import Console
-from recolor_cli.cli.options import JsonOpt, OfflineOpt, QuietOpt
+from recolor_cli.cli.options import JsonOpt, OfflineOpt, QuietOpt, examples
 from recolor_cli.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ AnyArg = Annotated[
 ]
 
 
-@app.command("list")
+@app.command("list", epilog=examples("recolor models list", "recolor models list --json"))
 def list_weights(json: JsonOpt = False) -> None:
     """All weights that have a name: network, size, licence, where they are, measured figures."""
     from recolor_cli.weights import read_manifest
@@ -56,7 +56,7 @@ def list_weights(json: JsonOpt = False) -> None:
     )
 
 
-@app.command()
+@app.command(epilog=examples("recolor models info default", "recolor models info runs/tiny"))
 def info(name: AnyArg, json: JsonOpt = False) -> None:
     """Everything that is known about weights: their entry, or what a file says of itself."""
     from recolor_cli.weights.catalog import describe
@@ -69,7 +69,12 @@ def info(name: AnyArg, json: JsonOpt = False) -> None:
             console.data(f"{key + ':':<12} {text}")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "recolor models pull ddcolor.artistic",
+        "recolor models pull ddcolor.artistic --from model.safetensors    (brought along)",
+    )
+)
 def pull(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME|hf://…]", help="What to fetch.")
@@ -104,7 +109,7 @@ def pull(
         console.data(str(found.path))
 
 
-@app.command()
+@app.command(epilog=examples("recolor models verify    (all that are here)"))
 def verify(
     names: Annotated[
         list[str] | None,
@@ -136,7 +141,7 @@ def verify(
         raise WeightsError(f"not on this machine: {', '.join(absent)}; 'recolor models pull NAME'")
 
 
-@app.command()
+@app.command(epilog=examples("recolor models path default"))
 def path(name: AnyArg, offline: OfflineOpt = False) -> None:
     """Print where the file of weights is; fetch it if it is not here."""
     from recolor_cli.weights import find_weights
@@ -145,7 +150,7 @@ def path(name: AnyArg, offline: OfflineOpt = False) -> None:
     console.data(str(find_weights(name, offline=offline, progress=console.message).path))
 
 
-@app.command()
+@app.command(epilog=examples("recolor models remove ddcolor.artistic"))
 def remove(name: NameArg, quiet: QuietOpt = False) -> None:
     """Remove downloaded weights from the cache."""
     from recolor_cli.weights import read_manifest
@@ -156,7 +161,12 @@ def remove(name: NameArg, quiet: QuietOpt = False) -> None:
     Console(quiet=quiet).message(f"removed '{entry.name}', {freed / 1e6:.0f} MB")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "recolor models publish runs/tiny --export folder/    (uploads nothing)",
+        "recolor models publish runs/tiny --repo me/my-colours",
+    )
+)
 def publish(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder or weights file.")],
     repo: Annotated[
@@ -197,7 +207,7 @@ def publish(
         console.message("'revision' is the commit of your upload; fill it in")
 
 
-@app.command("export")
+@app.command("export", epilog=examples("recolor models export default -o recolor.onnx"))
 def export_weights(
     name: AnyArg,
     out: Annotated[

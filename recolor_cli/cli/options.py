@@ -10,6 +10,12 @@ from typing import Annotated, Literal
 
 import typer
 
+
+def examples(*lines: str) -> str:
+    """The end of a command's help: what people type, a line each."""
+    return "\n\n".join(("[bold]Examples[/]", *lines))
+
+
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 SETTINGS, OUTPUT, MACHINE, MESSAGES = "What is made", "Where it goes", "Machine", "Messages"

@@ -11,10 +11,29 @@ from recolor_cli.cli.console import Console
 from recolor_cli.cli.options import JsonOpt
 from recolor_cli.recipes import RECIPES, Recipe, get_recipe
 
+EPILOG = "\n\n".join(
+    (
+        "[bold]Examples[/]",
+        "recolor recipes",
+        "recolor recipes base    (every value)",
+        "recolor recipes --json",
+    )
+)
+
+
+def recipe_names(incomplete: str) -> list[tuple[str, str]]:
+    """For shells: the names that begin like this, with what they are."""
+    return [(name, r.title) for name, r in RECIPES.items() if name.startswith(incomplete)]
+
 
 def recipes(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Print every value of this recipe.")
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            autocompletion=recipe_names,
+            help="Print every value of this recipe.",
+        ),
     ] = None,
     json: JsonOpt = False,
 ) -> None:

@@ -20,10 +20,22 @@ from recolor_cli.cli.options import (
     JsonOpt,
     QuietOpt,
 )
+from recolor_cli.cli.recipes import recipe_names
 from recolor_cli.errors import UsageError
 from recolor_cli.recipes import Recipe, get_recipe, override, read_settings
 
 T = TypeVar("T")
+
+EPILOG = "\n\n".join(
+    (
+        "[bold]Examples[/]",
+        "recolor train --data photos --recipe tiny --dry-run    (every number, nothing done)",
+        "recolor train --data photos --recipe tiny    (makes runs/tiny; open its index.html)",
+        "recolor train --data photos --set init=default --set lr=1e-4    (fine-tune)",
+        "recolor train --resume runs/tiny",
+        "torchrun --nproc-per-node 2 -m recolor_cli train --data photos --recipe cgan",
+    )
+)
 
 
 def train(
@@ -61,6 +73,7 @@ def train(
             "--recipe",
             "-r",
             metavar="NAME",
+            autocompletion=recipe_names,
             help="Which system to train; `recolor recipes` lists them.",
             rich_help_panel=SETTINGS,
         ),

@@ -23,6 +23,7 @@ from recolor_cli.evaluate.sources import LISTED, Pair, set_hash
 from recolor_cli.evaluate.swaps import Swaps
 from recolor_cli.metrics import METRICS, Metric
 from recolor_cli.metrics.networks import NETWORKS, Network
+from recolor_cli.recipes import did_you_mean
 
 Pixels = NDArray[np.uint8]
 T = TypeVar("T")
@@ -224,5 +225,7 @@ def choose_metrics(names: Sequence[str]) -> list[Metric]:
     """
     unknown = [name for name in names if name not in METRICS]
     if unknown:
-        raise UsageError(f"no metric '{unknown[0]}'; known: {', '.join(METRICS)}, human")
+        known = [*METRICS, "human"]
+        near = f"{did_you_mean(unknown[0], known)} known:".lstrip()
+        raise UsageError(f"no metric '{unknown[0]}'; {near} {', '.join(known)}")
     return [METRICS[name] for name in dict.fromkeys(names)]

@@ -233,7 +233,8 @@ class Keeper:
         self.run.write("validation.json", json.dumps(record) + "\n")
         order = sorted(range(len(val)), key=lambda index: each["ab_error"][index])
         for name, chosen in (("best", order), ("worst", order[::-1])):
-            photos = [val[index] for index in chosen[:SAMPLE_COLUMNS]]
+            count = max(1, min(SAMPLE_COLUMNS, len(val) // 2))  # nobody is both
+            photos = [val[index] for index in chosen[:count]]
             self._draw(photos, f"panels/{name}.png")
 
     @upkeep

@@ -113,6 +113,7 @@ class Manifest:
                 "'recolor models list' shows what there is"
             )
         siblings = sorted(key for key in self.entries if key.split(".")[0] == name)
+        siblings = siblings or sorted(key for key in self.entries if key.startswith(name))[:3]
         close = siblings or get_close_matches(name, self.entries, n=3)
         hint = f"did you mean {' or '.join(repr(key) for key in close)}? " if close else ""
         raise WeightsError(f"no weights named '{name}'; {hint}'recolor models list' shows all")
