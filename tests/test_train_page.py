@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import browser
 import cv2
 import pytest
 from train_fixtures import StopAfter, small, write_photos
@@ -151,3 +152,24 @@ def test_charts_show_what_they_are_given_and_nothing_else() -> None:
         float(x) for x in re.search(r"points='([\d.]+),.* ([\d.]+),[\d.]+'", flat).groups()
     )  # type: ignore[union-attr]
     assert 0 <= low < high <= 460
+
+
+@pytest.mark.skipif(bool(browser.MISSING), reason=browser.MISSING)
+def test_a_browser_turns_through_the_samples_and_finds_every_picture(
+    finished: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    run, _ = finished
+    with browser.Browser(tmp_path) as page:
+        page.open(run / "index.html")
+        page.until("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+        assert page.run("return document.querySelector('#sample').src").endswith("000000016.png")
+        page.run(
+            "const slider = document.querySelector('.time input'); slider.value = 0;"
+            "slider.dispatchEvent(new Event('input'));"
+        )
+        page.until("document.querySelector('#sample').src.endsWith('000000000.png')")
+        assert page.run("return document.querySelector('.time output').textContent") == (
+            "0 images, epoch 0"
+        )
+        assert page.run("return document.body.scrollWidth <= innerWidth")
+        assert page.run("return failures") == []

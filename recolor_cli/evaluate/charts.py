@@ -70,7 +70,7 @@ def histogram(title: str, series: Mapping[str, Sequence[float]], x_label: str = 
         for value in values:
             bars[min(BARS - 1, int((value - low) / (high - low) * BARS))] += 1
         counts[name] = bars
-    y_ticks = _ticks(0, max(map(max, counts.values())), 4)
+    y_ticks = _ticks(0, max(4, *map(max, counts.values())), 4)  # whole numbers
     parts = [_frame(x_ticks, y_ticks, x_label)]
     legend = {}
     for number, (name, bars) in enumerate(counts.items(), 1):

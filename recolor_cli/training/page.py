@@ -85,7 +85,7 @@ def run_page(run: RunFolder, status: Status) -> str:
     body = [
         _head(place.name, settings, entries, status),
         _cards(judged),
-        _commands(run, settings, running),
+        _commands(run, settings, unfinished=status.state not in ("running", "done")),
         _curves(entries),
         _strip(samples),
         _panels(run),
@@ -107,7 +107,8 @@ def _head(
     share = min(1.0, status.seen / max(status.total, 1))
     rates = [entry["images_per_s"] for entry in entries if "images_per_s" in entry][-20:]
     rate = sum(rates) / len(rates) if rates else 0.0
-    facts = [f"{status.seen:,} of {status.total:,} images ({share:.0%})"]
+    seen = min(status.seen, status.total)  # the last batch may reach beyond the end
+    facts = [f"{seen:,} of {status.total:,} images ({share:.0%})"]
     if status.train:
         facts.append(f"epoch {status.seen / status.train:.4g}")
     if rate:
@@ -122,8 +123,8 @@ def _head(
         f"{escape(recipe['title'])}. {status.train:,} training photographs, seed "
         f"{settings['seed']}.</p>"
         + (f"<p><strong>{escape(why)}</strong></p>" if why else "")
-        + "<p id=news hidden><b></b> The run may have been killed; <code>--resume</code> below "
-        "goes on from its last checkpoint.</p>"
+        + "<p id=news hidden><b></b> The run may have been killed; <code>recolor train --resume"
+        "</code> goes on from its last checkpoint.</p>"
         f"<div class=bar><i style='width:{share:.2%}'></i></div>"
         f"<p class=soft>{escape(' · '.join(facts))}</p>"
     )
@@ -154,14 +155,14 @@ def _cards(judged: Sequence[Mapping[str, Any]]) -> str:
     )  # fmt: skip
 
 
-def _commands(run: RunFolder, settings: Mapping[str, Any], running: bool) -> str:
+def _commands(run: RunFolder, settings: Mapping[str, Any], *, unfinished: bool) -> str:
     folder = shlex.quote(str(run.path))
     data = shlex.quote(str((settings["val"] or settings["data"] or ["photos"])[0]))
     rows = [
         f"recolor colorize photo.jpg -o out --model {folder}",
         f"recolor eval --model {folder} --data {data} --out {folder}/evaluation",
     ]
-    if not running:
+    if unfinished:
         rows.insert(0, f"recolor train --resume {folder}")
     shown = "\n".join(escape(row) for row in rows)
     return f"<h2>What to type</h2><pre>{shown}</pre>"
