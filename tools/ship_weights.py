@@ -1,6 +1,6 @@
 """Make a run's best weights the ones that ship: an fp16 file in the package and one entry.
 
-    python tools/ship_weights.py runs/base --name bins-unet.v1 --note "..." [--default]
+    python tools/ship_weights.py runs/base --name bins-unet.v2 --note "..." [--default]
 
 Older embedded files of the same network are removed with --replace, so that they do not pile up.
 """
