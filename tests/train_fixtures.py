@@ -95,7 +95,7 @@ def small(name: str, folder: Path, **changes: str) -> Recipe:
         if settings["crop_px"] == "32":
             settings["discriminator.layers"] = "2"
     if RECIPES[name].encoder_weights == "shipped":
-        settings["encoder_weights"] = ""
+        settings["encoder_weights"] = settings["second_encoder_weights"] = ""
     elif RECIPES[name].encoder_weights:
         settings["encoder_weights"] = str(resnet18_file(folder))
     if RECIPES[name].perceptual_weight:
