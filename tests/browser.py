@@ -71,6 +71,11 @@ class Browser:
         body = {"script": script, "args": arguments}
         return self._ask("POST", f"{self._session}/execute/sync", body)
 
+    def run_async(self, script: str, *arguments: object) -> Any:
+        """Run one that calls its last argument with the value when it is done."""
+        body = {"script": script, "args": arguments}
+        return self._ask("POST", f"{self._session}/execute/async", body)
+
     def until(self, expression: str, *arguments: object) -> Any:
         """Wait for an expression to be true, and give its value."""
         ends = time.monotonic() + 20

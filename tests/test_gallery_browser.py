@@ -251,3 +251,27 @@ def test_five_thousand_photographs_stay_quick(browser: Browser, page: Path) -> N
         "document.body.offsetHeight; return performance.now() - begun;"
     )
     assert took < 5000  # milliseconds, on whatever machine this is
+
+
+def test_tiles_follow_the_window_and_arrows_follow_the_tiles(browser: Browser, page: Path) -> None:
+    open_page(browser, page)
+    rows = (
+        "Object.values(Object.groupBy([...document.querySelectorAll('.tile')], "
+        "tile => Math.round(tile.getBoundingClientRect().top))).map(row => row.length)"
+    )
+    assert browser.run(f"return {rows};") == [4, 3]
+    browser.command(
+        "Emulation.setDeviceMetricsOverride",
+        width=390,
+        height=844,
+        deviceScaleFactor=2,
+        mobile=True,
+    )
+    try:
+        browser.until(f"({rows}).join() === '2,2,2,1'")
+        first, third = browser.run(f"return {TILES}.map(t => t.dataset.key);")[:4:2]
+        select(browser, first)
+        browser.press("Down")
+        assert browser.run("return document.activeElement.closest('.tile').dataset.key;") == third
+    finally:
+        browser.command("Emulation.clearDeviceMetricsOverride")

@@ -1,4 +1,6 @@
 // The grid: filters, orders, tiles that are filled when they come near the window.
+// Tiles stand in blocks of some rows. The browser lays out only blocks that can be seen, so that
+// 5,000 tiles cost no more than 50.
 
 const FILTERS = [
   ["all", "All", () => true],
@@ -75,27 +77,53 @@ function picture(source, alt) {
   return made;
 }
 
+const BLOCK_ROWS = 6;
 const near = new IntersectionObserver(entries => {
   for (const entry of entries) if (entry.isIntersecting) {
-    fill(entry.target);
+    for (const tile of entry.target.children) fill(tile);
     near.unobserve(entry.target);
   }
 }, { rootMargin: "800px 0px" });
 
 for (const [place, photo] of photos.entries()) {
   photo.place = place;
-  photo.tile = make("li", { className: "tile" });
+  photo.tile = make("div", { className: "tile" });
+  photo.tile.setAttribute("role", "listitem");
   photo.tile.dataset.place = place;
   photo.tile.dataset.key = photo.key;
-  near.observe(photo.tile);
 }
+
+let columns = 0;  // tiles side by side; follows the window
+function countColumns() {
+  const style = getComputedStyle(element("grid"));
+  const [least, gap] = ["--least", "--gap"].map(length => parseFloat(style.getPropertyValue(length)));
+  return Math.max(1, Math.floor((element("grid").clientWidth + gap) / (least + gap)));
+}
+function layOut() {
+  columns = countColumns();
+  const grid = element("grid");
+  grid.style.setProperty("--columns", columns);
+  near.disconnect();
+  const blocks = [];
+  for (let first = 0; first < shown.length; first += BLOCK_ROWS * columns) {
+    const tiles = shown.slice(first, first + BLOCK_ROWS * columns).map(photo => photo.tile);
+    const block = make("div", { className: "block" }, ...tiles);
+    block.setAttribute("role", "presentation");
+    block.style.setProperty("--rows", Math.ceil(tiles.length / columns));
+    blocks.push(block);
+  }
+  grid.replaceChildren(...blocks);
+  for (const block of blocks) near.observe(block);
+}
+function followWindow() { if (columns && countColumns() !== columns) layOut(); }
+new ResizeObserver(() => requestAnimationFrame(followWindow)).observe(element("grid"));
 
 function showGrid() {
   const wanted = element("search").value.trim().toLowerCase();
   const test = FILTERS.find(([id]) => id === filter)[2];
   shown = photos.filter(photo => test(photo) && name(photo).toLowerCase().includes(wanted));
   shown.sort(ORDERS[element("order").value]);
-  element("grid").replaceChildren(...shown.map(photo => photo.tile));
+  layOut();
   element("nothing").hidden = shown.length > 0;
   showCounts();
 }
@@ -147,9 +175,6 @@ element("grid").addEventListener("click", event => {
   else view(photo);
 });
 
-function columns() {
-  return getComputedStyle(element("grid")).gridTemplateColumns.split(" ").length;
-}
 function focusTile(photo) {
   fill(photo.tile);
   photo.tile.querySelector(".open").focus();

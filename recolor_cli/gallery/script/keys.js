@@ -40,7 +40,7 @@ document.addEventListener("keydown", event => {
     if (key === " " && event.target.closest("button")) return;  // presses the button
     VIEWER_KEYS[key](event);
   } else if (photo && !inViewer) {
-    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns(), ArrowDown: columns() };
+    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
     const next = shown[shown.indexOf(photo) + steps[key]];
     if (!(key in steps) || !next) return;
     focusTile(next);
