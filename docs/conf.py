@@ -20,6 +20,7 @@ autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # or fields would be described twice, here and as members
 
 html_theme = "furo"
 html_title = "recolor"

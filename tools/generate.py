@@ -149,6 +149,82 @@ def metrics_page() -> str:
     return text
 
 
+def settings_page() -> str:
+    """Every key of recolor.toml, command by command."""
+    app = import_module("recolor_cli.cli.app")
+    keys = import_module("recolor_cli.cli.keys")
+    group = import_module("typer.main").get_command(app.app)
+    general = ", ".join(f"`{name}`" for name in sorted(keys.general_names()))
+    text = (
+        "# Settings\n\nWhat `recolor.toml`, `[tool.recolor]` and the environment can say; "
+        "[how-to](../how-to/settings.md) says who wins. These stand at the top of a file, for all "
+        f"commands that have them, and as `RECOLOR_NAME`: {general}.\n"
+    )
+    for name in app.COMMANDS:
+        for words, leaf in keys.leaves(group.get_command(None, name), (name,)):
+            rows = [
+                (f"`{key.name}`", kind_of(key), f"`{key.variables[0]}`", key.help)
+                for key in keys.keys_of(leaf, words)
+            ]
+            if rows:
+                text += f"\n## [{'.'.join(words)}]\n\n"
+                text += table(("key", "value", "variable", "what it does"), rows)
+    return text
+
+
+def kind_of(key: object) -> str:
+    """What a key takes, in words."""
+    kinds = import_module("recolor_cli.cli.keys").KINDS
+    kind: type = getattr(key, "kind")  # noqa: B009  its class is not imported here
+    choices: tuple[str, ...] = getattr(key, "choices")  # noqa: B009
+    words = ", ".join(f"`{choice}`" for choice in choices) or kinds[kind][0]
+    return f"list of {words}" if getattr(key, "many") else str(words)  # noqa: B009
+
+
+def python_page() -> str:
+    """Every public name, module by module, for Sphinx to fill in from the docstrings."""
+    text = (
+        "# Python\n\nWhat these modules name in `__all__` is public: it changes with a line in "
+        "the changelog. Everything else may change any day.\n"
+    )
+    for name, wanted in PUBLIC.items():
+        module = import_module(name)
+        doc = (module.__doc__ or "").strip().splitlines()[0]
+        names = sorted(wanted or module.__all__, key=str.lower)
+        values = [public for public in names if not callable(getattr(module, public))]
+        text += f"\n## {name}\n\n{doc}\n\n"
+        if values:
+            text += f"Values: {', '.join(f'`{public}`' for public in values)}.\n\n"
+        text += f"```{{eval-rst}}\n.. currentmodule:: {name}\n"
+        for public in names:
+            value = getattr(module, public)
+            if not callable(value):
+                continue
+            insist_on_words(f"{name}.{public}", value)
+            if isinstance(value, type):
+                members = "" if issubclass(value, Exception) else "   :members:\n"
+                text += f"\n.. autoclass:: {public}\n{members}"
+            else:
+                text += f"\n.. autofunction:: {public}\n"
+        text += "```\n"
+    return text
+
+
+def insist_on_words(name: str, value: object) -> None:
+    """Refuse a public function, class or method that says nothing about itself."""
+    silent = [] if vars(value).get("__doc__") or getattr(value, "__doc__", None) else [name]
+    if isinstance(value, type):
+        silent += [
+            f"{name}.{member}"
+            for member, inside in vars(value).items()
+            if not member.startswith("_")
+            and (inspect.isroutine(inside) or isinstance(inside, property))
+            and not inspect.getdoc(inside)
+        ]
+    if silent:
+        raise SystemExit(f"generate: public, and without a docstring: {', '.join(silent)}")
+
+
 # --- parts -------------------------------------------------------------------------------------
 
 
@@ -285,11 +361,27 @@ def choices(field: dataclasses.Field[object]) -> str:
     return f"at least {low:g}" if math.isinf(high) else f"{low:g} to {high:g}"
 
 
+PUBLIC: dict[str, tuple[str, ...]] = {  # module -> its public names; () is its __all__
+    "recolor_cli.colorize": (),
+    "recolor_cli.weights": (),
+    "recolor_cli.checkpoints": (),
+    "recolor_cli.recipes": (),
+    "recolor_cli.train": ("train",),
+    "recolor_cli.evaluate": (),
+    "recolor_cli.metrics": (),
+    "recolor_cli.models": ("MODELS", "create_model"),
+    "recolor_cli.errors": (
+        "DataError", "MissingExtraError", "OutputError", "PhotoError", "RecipeError",
+        "RecolorError", "UsageError", "WeightsError",
+    ),
+}  # fmt: skip
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli_page,
     "recipes.md": recipes_page,
     "weights.md": weights_page,
     "metrics.md": metrics_page,
+    "settings.md": settings_page,
+    "python.md": python_page,
 }
 PARTS: dict[str, Callable[[], str]] = {
     "weights": weights_table,

@@ -1,0 +1,81 @@
+"""The reference is made from the code, and code that says nothing about itself stops it."""
+
+from __future__ import annotations
+
+import importlib.util
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "tools" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Told:
+    """Says something."""
+
+    def method(self) -> None:
+        """So does this."""
+
+    @property
+    def value(self) -> int:
+        """And this."""
+        return 1
+
+
+class HalfTold:
+    """Says something, but its method does not."""
+
+    def method(self) -> None:
+        pass
+
+
+class Untold:
+    pass
+
+
+def untold() -> None:
+    pass
+
+
+def test_what_says_something_passes(generate: ModuleType) -> None:
+    generate.insist_on_words("Told", Told)
+
+
+@pytest.mark.parametrize(
+    ("value", "named"), [(untold, "x"), (Untold, "x"), (HalfTold, r"x\.method")]
+)
+def test_what_says_nothing_stops_the_reference(
+    generate: ModuleType, value: object, named: str
+) -> None:
+    with pytest.raises(SystemExit, match=f"without a docstring: {named}"):
+        generate.insist_on_words("x", value)
+
+
+def test_the_python_reference_has_every_public_name(generate: ModuleType) -> None:
+    page = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    for module, names in generate.PUBLIC.items():
+        for name in names or import_module(module).__all__:
+            assert f":: {name}\n" in page or f"`{name}`" in page, f"{module}.{name}"
+    from recolor_cli import __all__ as root
+
+    assert {"Colorizer", "RecolorError"} <= set(root)
+
+
+def test_the_settings_reference_has_every_command_that_has_settings() -> None:
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+    assert "| `input-size` | a whole number | `RECOLOR_COLORIZE_INPUT_SIZE` |" in page
+    assert "| `set` | list of text | `RECOLOR_TRAIN_SET` |" in page
+    for heading in ("[colorize]", "[data.split]", "[models.pull]", "[eval]"):
+        assert f"\n## {heading}\n" in page
