@@ -177,7 +177,9 @@ def test_the_page_and_its_copies_are_no_photographs_in_a_later_run(
     assert tree(place / "out") == before
 
 
-@pytest.mark.parametrize(("saturation", "flag"), [("0.05", "gray"), ("0.3", None), ("1", "vivid")], ids=str)
+@pytest.mark.parametrize(
+    ("saturation", "flag"), [("0.05", "gray"), ("0.3", None), ("1", "vivid")], ids=str
+)
 def test_suspicious_ones_are_flagged(
     tmp_path: Path, weights: Path, saturation: str, flag: str | None
 ) -> None:
