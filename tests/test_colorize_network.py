@@ -12,6 +12,7 @@ from torch import Tensor
 
 from recolor_cli.colorize.network import Answer, Painter, fit, pad
 from recolor_cli.errors import PhotoError
+from recolor_cli.models.noise import NoisyDropout
 
 
 def position_as_color(gray: Tensor) -> Tensor:
@@ -188,3 +189,30 @@ def test_values_that_are_no_numbers_fail_that_photo_only(value: float) -> None:
     assert isinstance(good, Answer)
     assert isinstance(bad, PhotoError)
     assert "no numbers" in str(bad)
+
+
+def test_a_picture_is_computed_on_one_thread_whatever_torch_was_told() -> None:
+    seen: list[int] = []
+
+    def note(gray: Tensor) -> Tensor:
+        seen.append(torch.get_num_threads())
+        return position_as_color(gray)
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        Painter(fake_model(note, stride=32)).paint([luminance(20, 45)])
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1]
+
+
+def test_only_networks_without_noise_answer_for_several_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("recolor_cli.colorize.network.cores", lambda: 6)
+    assert Painter(fake_model(position_as_color, stride=32)).at_a_time == 6
+    noisy = fake_model(position_as_color, stride=32)
+    noisy.network.add_module("noise", NoisyDropout(0.5))
+    assert Painter(noisy).at_a_time == 1

@@ -73,10 +73,11 @@ def pipeline(items: list[Item], stages: Stages, **changes: object) -> Pipeline[I
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 @pytest.mark.parametrize("group", [1, 4])
-def test_every_item_passes_every_stage_once(workers: int, group: int) -> None:
+@pytest.mark.parametrize("painters", [1, 3])
+def test_every_item_passes_every_stage_once(workers: int, group: int, painters: int) -> None:
     stages = Stages(end_at_decode={3, 4, 39})
     items = [Item(n) for n in range(40)]
-    out = list(pipeline(items, stages, workers=workers, group=group))
+    out = list(pipeline(items, stages, workers=workers, group=group, painters=painters))
     assert sorted(item.number for item in out) == list(range(40))
     for item in items:
         whole = ["decode"] if item.number in stages.ends else ["decode", "paint", "encode"]

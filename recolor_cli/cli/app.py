@@ -42,6 +42,7 @@ COMMANDS: dict[str, Entry] = {
     "colorize": Entry("recolor_cli.cli.colorize", "colorize", PHOTOS),
     "gallery": Entry("recolor_cli.cli.gallery", "gallery", PHOTOS),
     "compare": Entry("recolor_cli.cli.compare", "compare", PHOTOS),
+    "benchmark": Entry("recolor_cli.cli.benchmark", "benchmark", PHOTOS),
     "train": Entry("recolor_cli.cli.train", "train", NETWORKS),
     "eval": Entry("recolor_cli.cli.eval", "evaluate", NETWORKS),
     "models": Entry("recolor_cli.cli.models", "app", MATERIAL),

@@ -51,7 +51,7 @@ EPILOG = "\n\n".join(
         "recolor colorize --redo ~/Downloads/review.json    (does what was marked)",
         "recolor colorize - -o - < gray.jpg > color.jpg",
         "[bold]Exit status[/]: 0 all done or skipped, 1 some failed, 2 wrong usage, 3 weights, "
-        "4 output, 130 interrupted",
+        "4 output, 130 interrupted, 143 terminated",
     )
 )
 
@@ -307,7 +307,11 @@ def _work(
             told = False
             for result in run:
                 if run.colorizer is not None and not told:
-                    console.detail(f"{run.colorizer.machine}, {run.workers} workers")
+                    painters = run.colorizer.painters(run.workers)
+                    console.detail(
+                        f"{run.colorizer.machine}, {run.workers} workers, "
+                        f"{painters} for the network"
+                    )
                     told = True
                 _show(result, run, console)
                 if compare:

@@ -265,6 +265,10 @@ class Colorizer:
         )
         return Prepared(photo, luminances, kinds, placed, draw.seed)
 
+    def painters(self, workers: int) -> int:
+        """How many threads should call `paint` beside so many that decode and encode."""
+        return min(workers, self._painter.at_a_time)
+
     def paint(
         self, luminances: Sequence[Floats], seeds: Sequence[int | None] | None = None
     ) -> list[Answer | PhotoError]:

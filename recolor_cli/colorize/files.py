@@ -37,7 +37,7 @@ from recolor_cli.colorize.stages import (
     skipped,
 )
 from recolor_cli.colorize.variants import draw_of
-from recolor_cli.devices import choose_machine, cores
+from recolor_cli.devices import choose_machine, cores, one_thread
 from recolor_cli.errors import UsageError
 from recolor_cli.images.atomic import output_error, remove_stale
 from recolor_cli.images.remote import is_remote, listed
@@ -136,7 +136,8 @@ class Run:
             # Pillow only opens headers here; what it finds odd is judged, and told, while decoding.
             warnings.filterwarnings("ignore", module=r"PIL\.")
             self._open_manifest(sha256, alone=lock is None or lock.alone)
-            yield from self._work(model)
+            with one_thread():
+                yield from self._work(model)
         finally:
             cv2.setNumThreads(threads)
             if self._manifest is not None:

@@ -4,6 +4,7 @@ The network always sees one picture at a time, also on a GPU: the kernels that a
 a batch of eight add in another order than those for one, and a photograph's colours would depend on
 its neighbours in the folder. A batch here is a group of pictures that are sent to the device and
 started one after the other, and awaited together, so that the device never waits for the host.
+On a processor each picture has one thread, and several pictures are under way in several threads.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from numpy.typing import NDArray
 
 from recolor_cli.checkpoints import ColorModel
 from recolor_cli.color.spaces import Prediction
+from recolor_cli.colorize.variants import way_of
+from recolor_cli.devices import cores, one_thread
 from recolor_cli.errors import PhotoError
 
 Floats = NDArray[np.float32]
@@ -73,6 +76,13 @@ class Painter:
         self.report = report
         self._cpu: ColorModel | None = None
 
+    @property
+    def at_a_time(self) -> int:
+        """How many threads may call `paint` at the same time and be faster for it."""
+        # Dropout as noise is switched on in the network itself: nobody else may use it meanwhile.
+        noisy = way_of(self.model) == "dropout"
+        return 1 if noisy or self._device.type != "cpu" else cores()
+
     def paint(
         self, luminances: Sequence[Floats], seeds: Sequence[int | None] | None = None
     ) -> list[Answer | PhotoError]:
@@ -88,10 +98,11 @@ class Painter:
         answers: list[Answer | PhotoError] = []
         wishes = list(zip(luminances, seeds or [self.seed] * len(luminances), strict=True))
         start = 0
-        while start < len(wishes):
-            group = wishes[start : start + self.batch_size]
-            start += len(group)
-            answers += self._paint_group(group)
+        with one_thread():
+            while start < len(wishes):
+                group = wishes[start : start + self.batch_size]
+                start += len(group)
+                answers += self._paint_group(group)
         return answers
 
     def _paint_group(self, group: Sequence[Wish]) -> list[Answer | PhotoError]:

@@ -1,9 +1,9 @@
 """decode | network | encode, joined by bounded queues.
 
-`workers` threads decode and encode; what is nearest to its end goes first. One thread runs the
-network. How much is between the stages is bounded by count and by the bytes of the pictures, so
-that memory depends neither on the folder nor on how sizes are mixed; a picture that is larger than
-the whole bound goes alone.
+`workers` threads decode and encode; what is nearest to its end goes first. `painters` others run
+the network, one on a GPU. How much is between the stages is bounded by count and by the bytes of
+the pictures, so that memory depends neither on the folder nor on how sizes are mixed; a picture
+that is larger than the whole bound goes alone.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ class Pipeline(Generic[T]):
     Args:
         items: What to do; taken one by one, when there is room.
         decode: First stage; called in several threads.
-        paint: Second stage; gets up to `group` items at a time, in one thread.
+        paint: Second stage; gets up to `group` items at a time, in `painters` threads.
         encode: Third stage; called in several threads.
         cost: Bytes that an item will hold while it is under way; called in several threads.
         is_finished: Whether an item's result is known.
         workers: Threads for the first and third stage.
         group: Most items for one call of `paint`.
         budget: Most bytes under way.
+        painters: Threads for the second stage.
     """
 
     def __init__(
@@ -46,12 +47,13 @@ class Pipeline(Generic[T]):
         workers: int,
         group: int,
         budget: int,
+        painters: int = 1,
     ) -> None:
         self._source = iter(items)
         self._decode, self._paint, self._encode = decode, paint, encode
         self._cost, self._is_finished = cost, is_finished
         self._group, self._budget = group, budget
-        self._most = 2 * workers + group
+        self._most = 2 * workers + group * painters
 
         self._changed = threading.Condition()  # guards all that follows
         self._waiting: deque[tuple[T, int]] = deque()  # measured, but there was no room
@@ -69,11 +71,12 @@ class Pipeline(Generic[T]):
             threading.Thread(target=self._guard, args=(self._work,), name=f"codec-{n}", daemon=True)
             for n in range(workers)
         ]
-        self._threads.append(
+        self._threads += [
             threading.Thread(
-                target=self._guard, args=(self._run_network,), name="network", daemon=True
+                target=self._guard, args=(self._run_network,), name=f"network-{n}", daemon=True
             )
-        )
+            for n in range(painters)
+        ]
 
     def __iter__(self) -> Iterator[T]:
         """Start, and yield items as they finish; whoever stops early must call `stop`."""
@@ -179,7 +182,7 @@ class Pipeline(Generic[T]):
         self._bytes -= cost
         self._finished.append(item)
 
-    # The network's thread
+    # The network's threads
 
     def _run_network(self) -> None:
         while True:

@@ -116,6 +116,7 @@ class Stages:
             workers=workers,
             group=self._colorizer.batch_size,
             budget=BYTES_PER_WORKER * (workers + 1),
+            painters=self._colorizer.painters(workers),
         )
 
     def decode(self, work: Work) -> None:

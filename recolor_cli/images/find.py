@@ -125,10 +125,10 @@ def _take_remote(path: RemotePath, findings: Findings, seen: set[object]) -> Non
     for address in sorted(path.below()):
         found = RemotePath(address)
         relative = found.relative_to(path)
-        if any(part.startswith(".") for part in relative.parts):
-            continue
         if str(found) != address or ".." in relative.parts:  # s3 allows a//b and a/../b
             findings.unreadable.append((found, "its name has empty parts; rename it"))
+        elif any(part.startswith(".") for part in relative.parts):
+            continue
         elif found.suffix.lower() not in SUFFIXES:
             findings.ignored.append(found)
         else:

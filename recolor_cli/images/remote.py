@@ -202,7 +202,8 @@ class RemotePath(PosixPath):
     def matching(self) -> list[str]:
         """The addresses that this one, as a pattern, stands for."""
         system = self.system()
-        return sorted(system.unstrip_protocol(name) for name in system.glob(str(self)))
+        rest = (n if self.kind in ROOTED else n.lstrip("/") for n in system.glob(str(self)))
+        return sorted(f"{self.kind}://{name}" for name in rest)
 
 
 @contextmanager

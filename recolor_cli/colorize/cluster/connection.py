@@ -9,6 +9,7 @@ import os
 import re
 import socket
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +19,11 @@ ADDRESS_TIMEOUT_S = 5.0
 # The door call of HTTP/2, with empty settings: every gRPC server answers with settings of its own.
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 _SETTINGS = 4
+
+
+def is_installed() -> bool:
+    """Whether Ray is there."""
+    return find_spec("ray") is not None
 
 
 def import_ray() -> ModuleType:
@@ -62,6 +68,9 @@ def connect(address: str, cores: int, store_bytes: int) -> Any:
         else:
             if address != "auto":
                 check_address(address)
+                host, _, port = address.rpartition(":")
+                if host in ("localhost", "127.0.0.1"):  # by which Ray means the machine's own
+                    check_address(f"{ray.util.get_node_ip_address()}:{port}")
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except UsageError:
         raise
