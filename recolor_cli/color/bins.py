@@ -26,6 +26,7 @@ REGIONS = 7
 ALIKE_AB = 12.0  # difference of mean colour or spread, in ab units, that separates regions
 ALIKE_PLACE = 0.6  # the same of place, in parts of the height and width
 BLEND = 0.45  # softness of their borders
+CALM = 2.0  # times the temperature: a tilt sharpens the odds, and would flip single patches
 
 
 @lru_cache(maxsize=4)
@@ -136,7 +137,7 @@ def sample_ab(logits: Tensor, bins: Tensor, *, seed: int, temperature: float) ->
         tilt = kernel @ torch.randn(len(centers), share.shape[0], generator=generator)
         tilts.append((tilt @ share.flatten(1)).reshape(one.shape))
     tilted = log_p + TILT * torch.stack(tilts).to(log_p)
-    return annealed_mean(tilted, bins, temperature)
+    return annealed_mean(tilted, bins, CALM * temperature)
 
 
 def _regions(p: Tensor, bins: Tensor, generator: torch.Generator) -> Tensor:

@@ -165,7 +165,7 @@ def _columns(count: int, width: int, height: int) -> int:
     def strangeness(columns: int) -> float:
         rows = math.ceil(count / columns)
         empty = columns * rows - count
-        return abs(math.log(columns * width / (rows * height) / 1.6)) + 0.1 * empty
+        return abs(math.log(columns * width / (rows * height) / 1.6)) + 0.2 * empty
 
     return min(range(1, count + 1), key=strangeness)
 
