@@ -33,6 +33,7 @@ CORES_PER_WORKER = 4  # decoding and encoding scale to about that many threads o
 MOST_STARTS = 3  # workers in a row that die before they have begun: then it is not chance
 LOOK_EVERY_S = 5.0  # at the cluster, which may have grown
 WAIT_S = 1.0
+SIGHT_S = 10.0  # for a new file to be seen: network disks remember that it was not there
 PATIENCE_S = 30.0  # before people are told that no worker can start
 FAREWELL_S = 60.0  # for photographs that are under way when the run is stopped
 LEAST_STORE_BYTES = 128 << 20
@@ -106,7 +107,8 @@ class Cluster:
                 self._assign()
                 yield from self._collect(WAIT_S)
         except KeyboardInterrupt:
-            raise  # `stop` comes next, and waits for what is under way
+            self.stop()  # here, where the manifest is open still
+            raise
         except BaseException:
             self._leave()
             raise
@@ -190,7 +192,7 @@ class Cluster:
         while len(self._hands) < wanted:
             worker = replace(self._settings, shard=(1, 1), hints=None)
             actor = self._actor.remote(worker, self._handle, self._cores)
-            greeting = actor.introduce.remote(self._token, self._text)
+            greeting = actor.introduce.remote(self._token, self._text, SIGHT_S)
             self._hands.append(_Hand(actor, greeting))
         if any(hand.about for hand in self._hands):
             self._idle_since = now

@@ -30,8 +30,6 @@ from recolor_cli.colorize.stages import Stages, Work
 from recolor_cli.devices import choose_machine
 from recolor_cli.images.atomic import mark
 
-SIGHT_S = 10.0  # network disks remember for a while that a file was not there
-
 
 @dataclass(frozen=True)
 class Introduction:
@@ -161,7 +159,7 @@ class Worker:
         )
         self._stopping = False
 
-    def introduce(self, token: Path | None, text: str) -> Introduction:
+    def introduce(self, token: Path, text: str, patience_s: float) -> Introduction:
         """Say who this is, and whether it sees the file that the driver has put into OUT."""
         machine = self._colorizer.machine
         return Introduction(
@@ -172,7 +170,7 @@ class Worker:
             version=code_version(),
             window=4 * self._threads + 2 * self._colorizer.batch_size,
             mark=mark(),
-            sees_output=token is None or _appears(token, text),
+            sees_output=_appears(token, text, patience_s),
         )
 
     def colorize(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
@@ -198,8 +196,8 @@ class Worker:
             yield job
 
 
-def _appears(token: Path, text: str) -> bool:
-    deadline = time.monotonic() + SIGHT_S
+def _appears(token: Path, text: str, patience_s: float) -> bool:
+    deadline = time.monotonic() + patience_s
     while True:
         try:
             if token.read_text(encoding="ascii") == text:

@@ -1,0 +1,456 @@
+"""`recolor colorize --cluster`: two Ray nodes on this machine, whose workers die."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import photo_factory as factory
+import pytest
+from colorize_fixtures import save_tiny_weights, temporary_files, tree
+from photo_factory import put
+
+from recolor_cli.cli.app import main
+from recolor_cli.colorize import Run, Settings, colorize_files
+from recolor_cli.colorize.cluster import connection, driver
+from recolor_cli.colorize.cluster.worker import Introduction, Job, Worker
+from recolor_cli.colorize.manifest import Manifest
+from recolor_cli.errors import MissingExtraError, OutputError, UsageError
+from recolor_cli.images.read import read_provenance
+
+needs_ray = pytest.mark.skipif(
+    not connection.is_installed(), reason="needs ray: pip install 'recolor-cli[cluster]'"
+)
+NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
+PHOTOS = 200
+
+
+@pytest.fixture(autouse=True)
+def no_network() -> None:
+    """In place of the guard for all tests: Ray calls this machine by its address in the network."""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A Ray cluster of two nodes with one core each."""
+    ray: Any = connection.import_ray()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "1")
+        from ray.cluster_utils import Cluster
+
+        cluster = Cluster(initialize_head=True, head_node_args=NODE | {"include_dashboard": False})
+        cluster.add_node(**NODE)
+        yield cluster
+        ray.shutdown()
+        cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos") / "in"
+    for n in range(PHOTOS - 3):
+        pixels = factory.gray_pixels(40 + n % 40, 60 + n % 7, seed=n)
+        put(folder, f"{n % 5}/{n}.jpg", factory.jpeg(pixels))
+    put(folder, "deep/16.png", factory.png(factory.gray_pixels(dtype="uint16", seed=7)))
+    put(folder, "deep/turned.jpg", factory.jpeg(exif=factory.exif_bytes(6)))
+    put(folder, "deep/broken.jpg", b"\xff\xd8\xff\xe0 and no more")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(photos: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run without Ray makes of the photographs."""
+    out = tmp_path_factory.mktemp("alone") / "out"
+    run = colorize_files([photos], out, Settings(model=str(weights)))
+    list(run)
+    assert (run.summary.done, run.summary.failed) == (PHOTOS - 1, 1)
+    return out
+
+
+def settings_for(cluster: Any, weights: Path, **more: Any) -> Settings:
+    return Settings(model=str(weights), cluster=cluster.address, workers=1, **more)
+
+
+def workers_of(cluster: Any) -> list[int]:
+    """The processes of this cluster's workers, by Ray's name for them."""
+    raylets = {
+        info.process.pid
+        for node in cluster.list_all_nodes()
+        for info in node.all_processes.get("raylet", [])
+    }
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent in raylets and (folder / "cmdline").read_bytes().startswith(b"ray::Worker"):
+                found.append(int(folder.name))
+    return found
+
+
+class Command:
+    """`recolor colorize` in a process of its own."""
+
+    def __init__(self, *argv: object) -> None:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "recolor_cli", "colorize", *map(str, argv), "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+    def read(self, count: int) -> list[dict[str, Any]]:
+        """The next lines of stdout; they are JSON, all of them."""
+        assert self.process.stdout is not None
+        return [json.loads(self.process.stdout.readline()) for _ in range(count)]
+
+    def end(self) -> tuple[int, list[dict[str, Any]], str]:
+        out, err = self.process.communicate(timeout=90)
+        return self.process.returncode, [json.loads(line) for line in out.splitlines()], err
+
+
+@pytest.fixture
+def command() -> Iterator[Callable[..., Command]]:
+    """Starts commands, and ends those that a failed test leaves behind."""
+    begun: list[Command] = []
+
+    def start(*argv: object) -> Command:
+        begun.append(Command(*argv))
+        return begun[-1]
+
+    yield start
+    for each in begun:
+        each.process.kill()
+        each.process.communicate()
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.05)
+
+
+def lines_of(out: Path) -> dict[str, tuple[object, ...]]:
+    """A manifest without its times."""
+    return {
+        key: (
+            line.event,
+            line.settings,
+            line.source,
+            line.reason,
+            line.input and line.input.sha256,
+            line.output and line.output.sha256,
+            {k: v for k, v in line.facts.items() if k != "seconds"},
+        )
+        for key, line in Manifest(out)
+    }
+
+
+# With a cluster
+
+
+@needs_ray
+def test_a_worker_killed_among_200_photographs_leaves_no_trace(
+    cluster: Any,
+    photos: Path,
+    weights: Path,
+    alone: Path,
+    tmp_path: Path,
+    command: Callable[..., Command],
+) -> None:
+    out = tmp_path / "out"
+    argv = (photos, "-o", out, "-m", weights, "--cluster", cluster.address, "--workers", 1)
+    job = command(*argv, "--gallery")
+    lines = job.read(20)
+    (first,) = workers_of(cluster)[:1]
+    os.kill(first, signal.SIGSTOP)  # until the second has come as well
+    wait_until(lambda: len(workers_of(cluster)) == 2)
+    os.kill(first, signal.SIGCONT)
+    lines += job.read(60)
+    os.kill(first, signal.SIGKILL)
+    code, rest, err = job.end()
+
+    summary = rest[-1]
+    photos_told = [line for line in lines + rest if line["event"] == "photo"]
+    assert code == 1, err
+    assert len({line["input"] for line in photos_told}) == len(photos_told) == PHOTOS
+    assert (summary["done"], summary["failed"], summary["left"]) == (PHOTOS - 1, 1, 0)
+    assert "died; its photographs go to another" in err
+    made = tree(out)
+    assert len(made.pop("gallery.html")) > 0
+    made = {name: data for name, data in made.items() if not name.startswith("gallery")}
+    assert made == tree(alone), "byte for byte"
+    assert lines_of(out) == lines_of(alone)
+    assert not temporary_files(out)
+    assert not list((out / ".recolor").glob("cluster-*"))
+    assert read_provenance(out / "deep/16.png") == read_provenance(alone / "deep/16.png")
+
+    # A second run does only what failed.
+    run = colorize_files([photos], out, settings_for(cluster, weights))
+    list(run)
+    assert (run.summary.done, run.summary.skipped, run.summary.failed) == (0, PHOTOS - 1, 1)
+
+
+@needs_ray
+def test_a_machine_that_goes_takes_no_photograph_with_it(
+    cluster: Any, photos: Path, weights: Path, alone: Path, tmp_path: Path
+) -> None:
+    run = colorize_files([photos], tmp_path / "out", settings_for(cluster, weights))
+    results = iter(run)
+    for _ in range(60):
+        next(results)
+    gone = next(node for node in cluster.list_all_nodes() if not node.head)
+    cluster.remove_node(gone, allow_graceful=False)
+    try:
+        list(results)
+    finally:
+        cluster.add_node(**NODE)
+    assert (run.summary.done, run.summary.failed) == (PHOTOS - 1, 1)
+    assert tree(tmp_path / "out") == tree(alone)
+    assert not temporary_files(tmp_path / "out")
+
+
+@needs_ray
+def test_a_killed_driver_s_run_is_taken_up_again(
+    cluster: Any,
+    photos: Path,
+    weights: Path,
+    alone: Path,
+    tmp_path: Path,
+    command: Callable[..., Command],
+) -> None:
+    out = tmp_path / "out"
+    argv = (photos, "-o", out, "-m", weights, "--cluster", cluster.address, "--workers", 1)
+    first = command(*argv)
+    first.read(60)
+    first.process.kill()
+    first.process.communicate()
+    began = len(tree(out))
+    assert 60 <= began < PHOTOS - 1
+
+    second = command(*argv)
+    lines = second.read(100)
+    second.process.send_signal(signal.SIGINT)  # as Ctrl-C
+    code, rest, err = second.end()
+    assert code == 130, err
+    summary = rest[-1]
+    assert summary["interrupted"]
+    assert summary["skipped"] >= 60 - 1  # the broken one may be among the first
+    told = [line for line in lines + rest if line["event"] == "photo"]
+    assert summary["total"] - summary["left"] == len(told)
+    assert not temporary_files(out), "those under way were finished"
+
+    run = colorize_files([photos], out, settings_for(cluster, weights))
+    list(run)
+    assert run.summary.skipped >= summary["done"] + summary["skipped"]
+    assert run.summary.done + run.summary.skipped == PHOTOS - 1
+    assert tree(out) == tree(alone)
+    assert not temporary_files(out)
+
+
+@needs_ray
+def test_a_photograph_that_kills_its_process_fails_alone(
+    cluster: Any,
+    photos: Path,
+    weights: Path,
+    alone: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Poisoned(Worker):  # defined in here it travels to the workers by value
+        def _until_stopped(self, jobs: Any) -> Iterator[Job]:
+            for job in jobs:
+                if job.target.source.name == "50.jpg":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                yield job
+
+    monkeypatch.setattr(driver, "Worker", Poisoned)
+    said: list[str] = []
+    settings = settings_for(cluster, weights)
+    run = colorize_files([photos / "0"], tmp_path / "out", settings, report=said.append)
+    list(run)
+    (failure,) = run.summary.failures
+    assert failure.source.name == "50.jpg"
+    assert failure.reason.startswith("its worker died each time that it was tried alone")
+    assert run.summary.done == run.summary.total - 1 == 39
+    assert sum("died" in line for line in said) <= 4
+    sound = {n.removeprefix("0/"): d for n, d in tree(alone).items() if n.startswith("0/")}
+    del sound["50.jpg"]
+    assert tree(tmp_path / "out") == sound
+    line = Manifest(tmp_path / "out").get("50.jpg")
+    assert line is not None
+    assert line.event == "failed"
+
+
+@needs_ray
+def test_addresses_are_for_workers_too(
+    cluster: Any,
+    photos: Path,
+    weights: Path,
+    alone: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "out"
+    run = colorize_files([f"local://{photos}/0"], f"local://{out}", settings_for(cluster, weights))
+    list(run)
+    assert run.summary.done == 40
+    assert tree(out) == {
+        n.removeprefix("0/"): d for n, d in tree(alone).items() if n.startswith("0/")
+    }
+    monkeypatch.setattr(driver, "SIGHT_S", 0.5)
+    with pytest.raises(UsageError, match="does not see 'memory://out'"):
+        list(colorize_files([photos / "0"], "memory://out", settings_for(cluster, weights)))
+
+
+@needs_ray
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"version": "0.0.9"}, "has recolor 0.0.9, and this machine"),
+        ({"sees_output": False}, "does not see"),
+        ({"kind": ("cuda", "bf16")}, "type --device and --precision that all have"),
+    ],
+    ids=["version", "storage", "kind"],
+)
+def test_machines_that_do_not_fit_together_are_refused(
+    change: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    fine = Introduction(
+        "n1", "1", "cpu, fp32", ("cpu", "fp32"), driver.code_version(), 5, "m", True
+    )
+    room: Any = driver.Cluster.__new__(driver.Cluster)
+    room._settings, room._folder = Settings(cluster="auto"), tmp_path
+    room._kind, room._failed_starts, room._report = None, 0, lambda _line: None
+    greet = driver.Cluster._greet
+    room._ray = type("Ray", (), {"get": staticmethod(lambda promise: promise)})
+    greet(room, driver._Hand(None, fine))
+    with pytest.raises(UsageError, match=words):
+        greet(room, driver._Hand(None, driver.replace(fine, **change)))
+
+
+@needs_ray
+def test_workers_that_never_start_end_the_run(
+    cluster: Any, photos: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stillborn(Worker):
+        def __init__(self, *_: object) -> None:
+            raise ModuleNotFoundError("No module named 'cv2'")
+
+    monkeypatch.setattr(driver, "Worker", Stillborn)
+    run = colorize_files([photos / "0"], tmp_path / "out", settings_for(cluster, weights))
+    with pytest.raises(OutputError, match=r"do not start: .*No module named 'cv2'"):
+        list(run)
+    assert run.summary.done == 0
+    assert run.summary.left == 40
+
+
+# Without one
+
+
+def refused(*argv: object, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as caught:
+        main(["colorize", *map(str, argv)])
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+@pytest.fixture
+def colorize(
+    photos: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    def call(*more: object, out: object = tmp_path / "out") -> str:
+        began = time.monotonic()
+        line = refused(photos / "0", "-o", out, "-m", weights, *more, capsys=capsys)
+        assert time.monotonic() - began < 20
+        return line
+
+    return call
+
+
+@needs_ray
+def test_an_address_where_nothing_is(colorize: Callable[..., str], tmp_path: Path) -> None:
+    assert "no cluster answers at '127.0.0.1:1'" in colorize("--cluster", "127.0.0.1:1")
+    assert "no cluster address 'nonsense'" in colorize("--cluster", "nonsense")
+    assert "no cluster address 'ray://h:1'" in colorize("--cluster", "ray://h:1")
+    assert not tree(tmp_path)
+
+
+@needs_ray
+def test_an_address_where_something_else_is(colorize: Callable[..., str]) -> None:
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    server.RequestHandlerClass.log_message = lambda *_: None  # type: ignore[method-assign]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        line = colorize("--cluster", f"127.0.0.1:{server.server_port}")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert "is no Ray cluster" in line
+
+
+@needs_ray
+def test_auto_where_no_cluster_is(
+    colorize: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ray: Any = connection.import_ray()
+
+    def init(**_: object) -> None:
+        raise ConnectionError("Could not find any running Ray instance.")
+
+    monkeypatch.setattr(ray, "init", init)
+    assert "no Ray cluster on this machine; start one" in colorize("--cluster", "auto")
+
+
+def test_without_ray_one_line_names_the_extra(
+    colorize: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    line = colorize("--cluster", "auto")
+    assert line == "recolor: --cluster needs the package 'ray'; pip install 'recolor-cli[cluster]'"
+    with pytest.raises(MissingExtraError):
+        connection.import_ray()
+
+
+def test_what_a_cluster_does_not_do_is_refused(
+    colorize: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = refused("-", "-o", "-", "--cluster", "auto", capsys=capsys)
+    assert "--cluster is for folders" in line
+    assert "--cluster-workers is for clusters" in colorize("--cluster-workers", 2)
+    one = tmp_path / "one.jpg"
+    one.write_bytes(factory.jpeg(factory.gray_pixels(20, 20)))
+    line = refused(one, "-o", tmp_path / "two.jpg", "--cluster", "auto", capsys=capsys)
+    assert "--cluster is for folders" in line
+
+
+def test_ray_tells_nobody_that_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
+    with contextlib.suppress(MissingExtraError):
+        connection.import_ray()
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+def test_a_preview_needs_no_cluster(photos: Path, weights: Path, tmp_path: Path) -> None:
+    settings = Settings(model=str(weights), cluster="127.0.0.1:1")
+    run = colorize_files([photos / "0"], tmp_path / "out", settings)
+    assert isinstance(run, Run)
+    assert {result.status for result in run.preview()} == {"planned"}
