@@ -333,11 +333,10 @@ def test_addresses_are_for_workers_too(
 def test_machines_that_do_not_fit_together_are_refused(
     change: dict[str, Any], words: str, tmp_path: Path
 ) -> None:
-    fine = Introduction(
-        "n1", "1", "cpu, fp32", ("cpu", "fp32"), driver.code_version(), 5, "m", True
-    )
+    fine = Introduction("n1", "1", ("cpu", "fp32"), driver.code_version(), 5, "m", True)
     room: Any = driver.Cluster.__new__(driver.Cluster)
     room._settings, room._folder = Settings(cluster="auto"), tmp_path
+    room._cores, room._gpus = 2, False
     room._kind, room._failed_starts, room._report = None, 0, lambda _line: None
     greet = driver.Cluster._greet
     room._ray = type("Ray", (), {"get": staticmethod(lambda promise: promise)})

@@ -7,6 +7,7 @@ import json
 import shutil
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -281,6 +282,29 @@ def test_an_epoch_has_every_photograph_once(photos: list[Photo]) -> None:
     samples = Samples(photos, YOUNG, seed=0)
     assert sorted(samples.order(0)) == list(range(12))
     assert list(samples.order(0)) != list(samples.order(1))
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 4])
+def test_processes_share_an_epoch_so_that_each_photograph_comes_once(
+    photos: list[Photo], world: int
+) -> None:
+    local_batch = len(photos) // world // (2 if world < 4 else 1)
+    steps = len(photos) // (local_batch * world)
+
+    class Numbers(Samples):  # which photograph each sample is, instead of its pixels
+        def sample(self, number: int) -> tuple[Any, None]:
+            return np.full((1, 1, 3), self.photo_of(number), np.uint8), None
+
+    for epoch in range(3):
+        seen = []
+        for rank in range(world):
+            first = epoch * len(photos) + rank * local_batch  # as train.py begins
+            stream = Numbers(photos, YOUNG, seed=0).batches(
+                first, local_batch, local_batch * world, workers=0
+            )
+            for _ in range(steps):
+                seen += [int(crop[0, 0, 0]) for crop in next(stream).rgb]
+        assert sorted(seen) == list(range(len(photos)))
 
 
 def test_name_weights_change_how_often_photographs_come(photos: list[Photo]) -> None:

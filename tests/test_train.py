@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -133,7 +134,21 @@ train(recipe, [Path({str(photos)!r})], Path({str(tmp_path)!r}) / "cut", name="co
     assert images[-1] == 16
 
 
-def test_torchrun_with_two_processes_equals_one(photos: Path, tmp_path: Path) -> None:
+def free_port() -> int:
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        return int(door.getsockname()[1])
+
+
+def ways_to_start_two() -> dict[str, list[list[str]]]:
+    """How torchrun starts two processes: on one machine, or one on each of two."""
+    meet = ["--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d", "--rdzv-id", "t"]
+    meet += ["--rdzv-endpoint", f"127.0.0.1:{free_port()}", "--local-addr", "127.0.0.1"]
+    return {"one machine": [["--standalone", "--nproc-per-node", "2"]], "two machines": [meet] * 2}
+
+
+@pytest.mark.parametrize("where", ["one machine", "two machines"])
+def test_torchrun_with_two_processes_equals_one(photos: Path, tmp_path: Path, where: str) -> None:
     recipe = small("complex", tmp_path, **{"network.dropout": "0", "batch": "8"})
     recipe = replace(recipe, total_images=16)
     alone = train(recipe, [photos], tmp_path / "alone")
@@ -142,17 +157,29 @@ def test_torchrun_with_two_processes_equals_one(photos: Path, tmp_path: Path) ->
     values |= {"network.dropout": 0, "network.base": 4, "network.levels": 3, "val_images": 4}
     values |= {"discriminator.base": 4, "discriminator.layers": 2, "precision": "fp32"}
     values |= {"min_side_px": 16, "val_share": 0.2, "test_share": 0, "validate_every_images": 8}
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    command += ["--standalone", "-m", "recolor_cli", "train", "--recipe", "complex", "--quiet"]
+    command = ["-m", "recolor_cli", "train", "--recipe", "complex", "--quiet"]
     command += ["--data", str(photos), "--out", str(tmp_path / "both"), "--device", "cpu"]
     command += [f"--set={name}={value}" for name, value in values.items()]
-    ended = subprocess.run(
-        command, env=ENVIRONMENT, check=False, capture_output=True, text=True, timeout=300
-    )
-    assert ended.returncode == 0, ended.stderr
+    machines = [
+        subprocess.Popen(
+            [sys.executable, "-m", "torch.distributed.run", *way, *command],
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for way in ways_to_start_two()[where]
+    ]
+    try:
+        said = [machine.communicate(timeout=120) for machine in machines]
+    finally:
+        for machine in machines:
+            machine.kill()
+    assert [machine.returncode for machine in machines] == [0] * len(machines), said
     assert_same_weights(alone, tmp_path / "both", tolerance=2e-5)
-    assert f"--model {tmp_path / 'both'}" in ended.stdout
-    assert ended.stdout.count("recolor colorize") == 1  # one process speaks
+    stdout = "".join(out for out, _ in said)
+    assert f"--model {tmp_path / 'both'}" in stdout
+    assert stdout.count("recolor colorize") == 1  # one process speaks
 
 
 def test_accumulated_micro_batches_equal_one_batch(photos: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import cv2
 import pytest
 from train_fixtures import StopAfter, small, write_photos
 
+from recolor_cli.cli.app import main
 from recolor_cli.evaluate.charts import histogram, lines
 from recolor_cli.train import train
 from recolor_cli.training.keeper import DivergedError, Silent
@@ -152,6 +154,43 @@ def test_charts_show_what_they_are_given_and_nothing_else() -> None:
         float(x) for x in re.search(r"points='([\d.]+),.* ([\d.]+),[\d.]+'", flat).groups()
     )  # type: ignore[union-attr]
     assert 0 <= low < high <= 460
+
+
+def test_a_run_needs_no_matplotlib_and_says_what_is_missing(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recolor_cli.training.keeper.find_spec", lambda _: None)
+    said: list[str] = []
+
+    class Listener(Silent):
+        def message(self, text: str) -> None:
+            said.append(text)
+
+    run = train(small("tiny", tmp_path), [photos], tmp_path / "run", watcher=Listener())
+    assert any("no curves.png without matplotlib" in text for text in said)
+    assert not (run / "curves.png").exists()
+    page = (run / "index.html").read_text()
+    assert "<h2>Curves</h2>" in page
+    assert "curves.png" not in page
+
+
+def test_statistics_need_no_matplotlib_unless_a_plot_is_asked_for(
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("recolor_cli.cli.data.find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    for more, status in (([], 0), (["--out", "plot.png"], 2)):
+        with pytest.raises(SystemExit) as left:
+            main(["data", "stats", str(photos), *more])
+        assert left.value.code == status
+        out, err = capsys.readouterr()
+        assert "hasler" in out, "the figures are there in any case"
+        assert "pip install 'recolor-cli[train]'" in err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(bool(browser.MISSING), reason=browser.MISSING)

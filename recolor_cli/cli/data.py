@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recolor_cli.cli.console import Console
-from recolor_cli.cli.options import JsonOpt, QuietOpt, examples
+from recolor_cli.cli.options import JsonOpt, QuietOpt, examples, typed
 
 if TYPE_CHECKING:
     from recolor_cli.data.colorfulness import Colorfulness
@@ -27,6 +28,7 @@ EDGES = (0, 5, 25, 50, 75, 95, 100)  # percentiles that are printed
     epilog=examples("recolor data stats photos    (and a plot)"),
 )
 def stats(
+    ctx: typer.Context,
     data: DataArg,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE", help="Where the plot goes.")
@@ -59,9 +61,14 @@ def stats(
             {"measure": name, "mean": rows[-1][1], **dict(zip(names, percentiles, strict=True))}
         )
     console.table(["measure", "mean", *(f"p{edge}" for edge in EDGES)], rows)
+    count = f"{len(photos)} photographs"
+    if find_spec("matplotlib") is None and not typed(ctx, out=out):
+        console.record({"event": "summary", "photos": len(photos), "plot": None})
+        console.message(f"{count}; no plot without matplotlib, pip install 'recolor-cli[train]'")
+        return
     draw_histograms(series, out)
     console.record({"event": "summary", "photos": len(photos), "plot": str(out)})
-    console.message(f"{len(photos)} photographs; plot in {out}")
+    console.message(f"{count}; plot in {out}")
 
 
 @app.command(

@@ -6,9 +6,17 @@ the same in all commands, and can stand at the top of `recolor.toml`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import typer
+
+T = TypeVar("T")
+
+
+def typed(ctx: typer.Context, **parameter: T) -> T | None:
+    """The value of the one parameter, if it was typed; else None."""
+    ((name, value),) = parameter.items()
+    return value if getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE" else None
 
 
 def examples(*lines: str) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, NamedTuple, TypeVar
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -19,12 +19,11 @@ from recolor_cli.cli.options import (
     DryRunOpt,
     JsonOpt,
     QuietOpt,
+    typed,
 )
 from recolor_cli.cli.recipes import recipe_names
 from recolor_cli.errors import UsageError
 from recolor_cli.recipes import Recipe, get_recipe, override, read_settings
-
-T = TypeVar("T")
 
 EPILOG = "\n\n".join(
     (
@@ -179,12 +178,6 @@ def train(
         console.record({"event": "summary", "run": str(run)})
         console.data(f"recolor colorize x.jpg -o out --model {run}")
         console.data(f"recolor eval --model {run} --data {judged_on}")
-
-
-def typed(ctx: typer.Context, **parameter: T) -> T | None:
-    """The value of the one parameter, if it was typed; else None."""
-    ((name, value),) = parameter.items()
-    return value if getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE" else None
 
 
 class _Plan(NamedTuple):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import torch
@@ -164,6 +165,12 @@ class Keeper:
         self._shown = 0.0
         # Speed is counted since the last line of the log, later by what upkeep took in between.
         self.since = self._begun = self._saved = time.monotonic()
+        self._plots = find_spec("matplotlib") is not None
+        if speaker and not self._plots:
+            watcher.message(
+                "no curves.png without matplotlib, pip install 'recolor-cli[train]'; "
+                "index.html has the same curves"
+            )
         self._events: Any = None
         if self.recipe.tensorboard:
             # What a killed run wrote after its last checkpoint is not shown.
@@ -223,7 +230,8 @@ class Keeper:
         if self.figures[figure] < self.best:
             self.best = self.figures[figure]
             self.run.save_model("best", players.judged, self.card(seen))
-        draw_curves(self.run.read_log(), self.run.file("curves.png"))
+        if self._plots:
+            draw_curves(self.run.read_log(), self.run.file("curves.png"))
 
     def _keep_each(self, seen: int, judgement: Judgement) -> None:
         """validation.json, and panels/ of the best and worst photographs."""

@@ -204,8 +204,8 @@ class Cluster:
             )
 
     def _needs(self) -> str:
-        each = f"{self._cores} cores" if self._cores > 1 else "core"
-        return f"GPU with {each}" if self._gpus else each
+        each = f"{self._cores} cores" if self._cores > 1 else "1 core"
+        return f"1 GPU with {each}" if self._gpus else each
 
     def _greet(self, hand: _Hand) -> None:
         """Take a worker in, if it fits to the others.
@@ -228,7 +228,10 @@ class Cluster:
             )
         if self._kind is None:
             self._kind = about.kind
-            self._report(f"cluster  {self._settings.cluster}: {about.machine} for each worker")
+            self._report(
+                f"cluster  {self._settings.cluster}: each worker has {self._needs()}, "
+                f"{' '.join(about.kind)}"
+            )
         if about.kind != self._kind:
             ours, other = " ".join(self._kind), " ".join(about.kind)
             raise UsageError(

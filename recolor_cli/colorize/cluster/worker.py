@@ -38,7 +38,6 @@ class Introduction:
     Attributes:
         node: Its machine, for people.
         node_id: Ray's name for that.
-        machine: Device and number format, for people.
         kind: Device type and number format; the same for all workers, as the bytes depend on it.
         version: Of recolor.
         window: Photographs of a batch that it can have begun and not finished.
@@ -48,7 +47,6 @@ class Introduction:
 
     node: str
     node_id: str
-    machine: str
     kind: tuple[str, str]
     version: str
     window: int
@@ -147,8 +145,7 @@ class Worker:
     """
 
     def __init__(self, settings: Settings, model: ColorModel, threads: int) -> None:
-        # Sums come out in another order with another number of threads: it is the same everywhere.
-        torch.set_num_threads(threads)
+        torch.set_num_threads(1)  # as `devices.one_thread` says; this process does nothing else
         cv2.setNumThreads(1)
         warnings.filterwarnings("ignore", module=r"PIL\.")
         self._settings, self._threads = settings, threads
@@ -162,13 +159,13 @@ class Worker:
     def introduce(self, token: Path, text: str, patience_s: float) -> Introduction:
         """Say who this is, and whether it sees the file that the driver has put into OUT."""
         machine = self._colorizer.machine
+        painters = self._colorizer.painters(self._threads)
         return Introduction(
             node=platform.node(),
             node_id=import_ray().get_runtime_context().get_node_id(),
-            machine=str(machine),
             kind=(machine.device.type, machine.precision),
             version=code_version(),
-            window=4 * self._threads + 2 * self._colorizer.batch_size,
+            window=4 * self._threads + self._colorizer.batch_size * (1 + painters),
             mark=mark(),
             sees_output=_appears(token, text, patience_s),
         )
