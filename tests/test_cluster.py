@@ -202,8 +202,8 @@ def test_a_worker_killed_among_200_photographs_leaves_no_trace(
     assert not list((out / ".recolor").glob("cluster-*"))
     assert read_provenance(out / "deep/16.png") == read_provenance(alone / "deep/16.png")
 
-    # A second run does only what failed.
-    run = colorize_files([photos], out, settings_for(cluster, weights))
+    # A second run, without the cluster, does only what failed.
+    run = colorize_files([photos], out, Settings(model=str(weights)))
     list(run)
     assert (run.summary.done, run.summary.skipped, run.summary.failed) == (0, PHOTOS - 1, 1)
 
@@ -257,7 +257,8 @@ def test_a_killed_driver_s_run_is_taken_up_again(
     assert summary["total"] - summary["left"] == len(told)
     assert not temporary_files(out), "those under way were finished"
 
-    run = colorize_files([photos], out, settings_for(cluster, weights))
+    # A run without the cluster knows what the cluster has done.
+    run = colorize_files([photos], out, Settings(model=str(weights)))
     list(run)
     assert run.summary.skipped >= summary["done"] + summary["skipped"]
     assert run.summary.done + run.summary.skipped == PHOTOS - 1

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from recolor_cli.checkpoints.card import Card
 from recolor_cli.checkpoints.layout import Layout, read_layout, write_layout
@@ -95,7 +97,7 @@ def weights_name(path: Path) -> str:
 
 
 def build_network(card: Card, shapes: Mapping[str, tuple[int, ...]], name: str) -> nn.Module:
-    """The card's network with fresh parameters, after checking that it would fit `shapes`.
+    """The card's network, parameters not filled, after checking that it would fit `shapes`.
 
     Built on the meta device first, where tensors have shapes but no memory: a file that claims
     ten thousand times its own size is refused before anything is allocated.
@@ -110,18 +112,39 @@ def build_network(card: Card, shapes: Mapping[str, tuple[int, ...]], name: str) 
         )
     try:
         with torch.random.fork_rng(devices=[]):  # loading weights must not move anybody's dice
-            with torch.device("meta"):
+            with torch.device("meta"), _Unfilled():
                 outline = create_model(card.network, **card.arguments)
             _check_shapes(
                 {k: tuple(t.shape) for k, t in outline.state_dict().items()}, shapes, name
             )
-            return create_model(card.network, **card.arguments)
+            with _Unfilled():
+                return create_model(card.network, **card.arguments)
     except (UsageError, TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(
             f"'{name}': the network '{card.network}' cannot be built with the arguments "
             f"{dict(card.arguments)}: {reason}"
         ) from None
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves new parameters as the memory happens to be: the file's values replace all of them.
+
+    Drawing tens of millions of numbers takes a while, and drawing them on the meta device makes
+    torch import its compiler, which takes longer than the first photograph.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        starts = getattr(func, "__module__", "") == "torch.nn.init"
+        if starts or getattr(func, "__name__", "") in ("normal_", "uniform_"):
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def fill_network(network: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from recolor_cli.color.tensors import rgb_to_lab
 
 AB_LIMIT = 110  # |a| and |b| of sRGB colours stay below this
+_ROW = 1024  # more than there are cells along b, of one ab unit or wider
 NEIGHBOURS = 8  # bins that share one colour's probability mass
 SIGMA = 5.0  # of the Gaussian that shares it, in ab units
 
@@ -39,7 +40,9 @@ def ab_bins(step: int = 10) -> Tensor:
     axis = torch.linspace(0, 1, 52, device="cpu")  # every fifth of 256 values; real even on "meta"
     rgb = torch.cartesian_prod(axis, axis, axis).T.reshape(3, -1, 1)
     cells = torch.round(rgb_to_lab(rgb)[1:, :, 0].T / step).to(torch.int64)
-    occupied: Tensor = torch.unique(cells, dim=0)
+    # As one number each: finding rows that differ takes twenty times as long.
+    key: Tensor = torch.unique(cells[:, 0] * _ROW + cells[:, 1] + _ROW // 2)
+    occupied = torch.stack([key // _ROW, key % _ROW - _ROW // 2], 1)
     return (occupied * step).float()
 
 

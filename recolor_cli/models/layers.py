@@ -18,7 +18,9 @@ def icnr_(weight: Tensor, scale: int = 2, gain: float = 1.0) -> Tensor:
     out_channels = weight.shape[0] // scale**2
     with torch.no_grad():
         kernel = nn.init.kaiming_normal_(weight.new_empty(out_channels, *weight.shape[1:]))
-        weight.copy_((kernel * gain).repeat_interleave(scale**2, dim=0))
+        weight.copy_(kernel.repeat_interleave(scale**2, dim=0))
+        if gain != 1:
+            weight.mul_(gain)
     return weight
 
 
