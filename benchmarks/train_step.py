@@ -163,7 +163,7 @@ class Ours:
         output, crops = players.paint(crops)
         with torch.no_grad():
             fake = players.objective.fake(output.detach(), crops)
-            real = players.objective.real(crops, fake.shape[-2:])
+            real = players.objective.real(crops, output.shape[-2:])
         d_step(d, real, fake, game, players.backward)
         players.move(d, 1.0)
         losses = g_step(output, crops, players.objective, d, game, players.backward)

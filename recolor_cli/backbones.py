@@ -27,6 +27,7 @@ PUBLISHED = {
     "resnet18": "resnet18-f37072fd.pth",
     "vgg19": "vgg19-dcbb9e9d.pth",
     "alexnet": "alexnet-owt-7be5be79.pth",
+    "squeezenet1_1": "squeezenet1_1-b8a52dc0.pth",
 }
 _URL = "https://download.pytorch.org/models/"
 TORCHVISION = "torchvision"  # the source that means: the published file, from the cache or the web

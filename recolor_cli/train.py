@@ -183,7 +183,7 @@ def train(
                 with torch.no_grad():
                     for output, crops in painted or map(players.paint, micro):
                         fake = objective.fake(output.detach(), crops)
-                        pairs.append((objective.real(crops, fake.shape[-2:]), fake))
+                        pairs.append((objective.real(crops, output.shape[-2:]), fake))
                 for _ in range(recipe.critic_steps):
                     for real, fake in pairs:
                         sums.add(d_step(opponent, real, fake, game, players.backward))

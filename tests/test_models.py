@@ -27,6 +27,7 @@ SMALL = {
     "resnet-generator": {"base": 4, "blocks": 2},
     "patchgan": {"base": 4},
     "divisor-critic": {"base": 4},
+    "feature-critic": {"base": 4},
 }
 SIDE = 64  # a multiple of every small network's stride
 GENERATORS = sorted(MODELS)

@@ -17,6 +17,7 @@ from recolor_cli.errors import UsageError
 from recolor_cli.models.autoencoder import Autoencoder
 from recolor_cli.models.base import BinsUNet
 from recolor_cli.models.cropped_unet import CroppedUNet
+from recolor_cli.models.feature_critic import FeatureCritic
 from recolor_cli.models.patch_critic import DivisorCritic
 from recolor_cli.models.patchgan import PatchGAN
 from recolor_cli.models.pix2pix import Pix2PixUNet
@@ -38,6 +39,7 @@ MODELS: dict[str, type[nn.Module]] = {
 DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "patchgan": PatchGAN,
     "divisor-critic": DivisorCritic,
+    "feature-critic": FeatureCritic,
 }
 
 

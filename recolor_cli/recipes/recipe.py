@@ -38,6 +38,7 @@ class Recipe:
     discriminator_arguments: dict[str, Argument] = field(
         default_factory=dict
     )  # --set discriminator.NAME=VALUE
+    discriminator_weights: str = _field("")  # of a feature critic: a file or "torchvision"
     initialization: str = _field("default", of="default normal xavier")  # normal: N(0, 0.02)
     init: str = _field("")  # weights file or run folder whose generator the run starts from
     init_grow: bool = _field(False)  # init may be of a smaller network: what it lacks starts fresh

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recolor_cli.backbones import TORCHVISION, read_backbone
+from recolor_cli.backbones import TORCHVISION, load_into, read_backbone
 from recolor_cli.checkpoints import load_weights
 from recolor_cli.color.spaces import SPACES, Space
 from recolor_cli.errors import RecipeError, WeightsError
@@ -110,6 +110,33 @@ def freeze_generator(recipe: Recipe, network: nn.Module) -> None:
         )
 
 
+def start_discriminator(recipe: Recipe, network: nn.Module) -> dict[str, str]:
+    """Load the frozen features that a discriminator looks through, in place.
+
+    Returns:
+        What was loaded, for the run's record.
+
+    Raises:
+        RecipeError: It has such features and the recipe names no weights, or the other way round.
+        WeightsError: The file is missing or does not fit.
+    """
+    load, source = getattr(network, "load_features", None), recipe.discriminator_weights
+    if load is None and source:
+        raise RecipeError(
+            f"the discriminator '{recipe.discriminator}' starts from nothing; "
+            "use --set discriminator_weights="
+        )
+    if load is None:
+        return {}
+    if not source:
+        raise RecipeError(
+            f"the discriminator '{recipe.discriminator}' needs ImageNet's SqueezeNet 1.1; "
+            f"--set discriminator_weights=FILE, or ={TORCHVISION}"
+        )
+    load_into(load, "squeezenet1_1", source)
+    return {"discriminator_weights": _describe(source, "squeezenet1_1")}
+
+
 def build_discriminator(recipe: Recipe, space: Space) -> nn.Module | None:
     """The recipe's discriminator with fresh weights; None without a gan.
 
@@ -196,10 +223,6 @@ def _load_imagenet(
     load: Callable[[dict[str, Tensor]], None], source: str, field: str, network: str
 ) -> str:
     tensors = read_backbone("resnet18", source)
-    said = f"{source} resnet18"
-    if source != TORCHVISION:
-        digest = hashlib.sha256(Path(source).expanduser().read_bytes()).hexdigest()
-        said = f"{source} sha256:{digest}"
     try:
         load(tensors)
     except (RuntimeError, ValueError, KeyError, IndexError) as error:
@@ -208,7 +231,14 @@ def _load_imagenet(
             f"'{source}' does not fit the encoder of '{network}' ({first}); "
             f"choose other weights with --set {field}=FILE"
         ) from None
-    return said
+    return _describe(source, "resnet18")
+
+
+def _describe(source: str, backbone: str) -> str:
+    if source == TORCHVISION:
+        return f"{source} {backbone}"
+    digest = hashlib.sha256(Path(source).expanduser().read_bytes()).hexdigest()
+    return f"{source} sha256:{digest}"
 
 
 def _load_shipped(network: nn.Module, part: str) -> str:

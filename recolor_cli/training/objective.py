@@ -38,6 +38,7 @@ class Objective:
         network: the generator, for its space and bins.
         frequency: (K,) how often each bin occurs; only for bins, with `encode`.
         encode: ab -> the bins' soft encoding.
+        full_size: the discriminator sees pictures of the crop's size, not of the output's.
     """
 
     def __init__(
@@ -46,8 +47,10 @@ class Objective:
         network: nn.Module,
         frequency: Tensor | None = None,
         encode: SoftEncoder | None = None,
+        *,
+        full_size: bool = False,
     ) -> None:
-        self.recipe = recipe
+        self.recipe, self.full_size = recipe, full_size
         self.space: Space = space_of(network)
         self.frequency = frequency
         device = next(network.parameters()).device
@@ -106,17 +109,16 @@ class Objective:
 
     def fake(self, output: Tensor, crops: LabCrops) -> Tensor:
         """What a discriminator sees of the output: grey and colours, (B, 3 or 4, h, w), -1..1."""
-        size = output.shape[-2:]
         colors = self.ab(output, crops) / 110 if self.space.output == "bins" else output.float()
-        return torch.cat((self._condition(crops, size), colors), dim=1)
+        return self._picture(colors, crops)
 
     def real(self, crops: LabCrops, size: Sequence[int]) -> Tensor:
-        """The same of the truth."""
+        """The same of the truth, as sharp as an output of this size (h, w) could be at best."""
         if self.space.output == "rgb":
             colors = _averaged(crops.rgb, size) * 2 - 1
         else:
             colors = crops.small_ab(tuple(size)) / 110
-        return torch.cat((self._condition(crops, size), colors), dim=1)
+        return self._picture(colors, crops)
 
     def _rgb(self, output: Tensor, crops: LabCrops) -> tuple[Tensor, Tensor]:
         """Output and truth as RGB (B, 3, h, w), -1..1; ab joins the input's L."""
@@ -126,6 +128,12 @@ class Objective:
             return output.float(), truth
         lab = torch.cat((crops.small_luminance(size), self.ab(output, crops)), dim=1)
         return lab_to_rgb(lab, clamp=False) * 2 - 1, truth
+
+    def _picture(self, colors: Tensor, crops: LabCrops) -> Tensor:
+        size = crops.luminance.shape[-2:] if self.full_size else colors.shape[-2:]
+        if size != colors.shape[-2:]:
+            colors = F.interpolate(colors, size, mode="bicubic", align_corners=False)
+        return torch.cat((self._condition(crops, size), colors), dim=1)
 
     def _condition(self, crops: LabCrops, size: Sequence[int]) -> Tensor:
         luminance = crops.small_luminance(tuple(size))

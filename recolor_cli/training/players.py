@@ -22,6 +22,7 @@ from recolor_cli.training.networks import (
     freeze_generator,
     generator_groups,
     space_of,
+    start_discriminator,
     start_generator,
 )
 from recolor_cli.training.objective import Objective, measure_frequency
@@ -157,6 +158,8 @@ def assemble(
     loaded = start_generator(recipe, generator) if state is None else {}
     freeze_generator(recipe, generator)
     discriminator = build_discriminator(recipe, space_of(generator))
+    if discriminator is not None and state is None:
+        loaded |= start_discriminator(recipe, discriminator)
     torch.manual_seed(seed + 1 + ranks.rank)
     for network in (generator, discriminator):
         if network is not None:
@@ -191,7 +194,13 @@ def assemble(
         g=g,
         d=d,
         average=MovingAverage(generator, halflife) if halflife else None,
-        objective=Objective(recipe, generator, frequency, encode),
+        objective=Objective(
+            recipe,
+            generator,
+            frequency,
+            encode,
+            full_size=getattr(discriminator, "full_size", False),
+        ),
         game=Game(recipe, machine) if d is not None else None,
         scaler=torch.amp.GradScaler(device.type, enabled=machine.precision == "fp16"),
         loaded=loaded,
