@@ -48,7 +48,7 @@ def main() -> int:
         taken = defaultdict(list)
         for turn in range(options.rounds + 1):
             for way, line in ways.items():
-                used = children.run(line, stdout=subprocess.DEVNULL)
+                used = children.run(line)
                 if turn:
                     taken[way].append(used.seconds)
         told = subprocess.run(
