@@ -91,12 +91,17 @@ def cube(f: Floats, *, work: Workspace | None = None) -> Floats:
         work: memory to reuse; the result lives in it.
     """
     work = work or Workspace()
-    out: Floats = np.multiply(f, f, out=work.get("cube", f.shape))
-    out *= f
+    cubed = f
     if f.size and f.min() < F_EPSILON:
-        tangent = np.multiply(f, np.float32(1 / KAPPA), out=work.get("tangent", f.shape))
-        tangent -= np.float32(OFFSET / KAPPA)
-        np.copyto(out, tangent, where=f < np.float32(F_EPSILON))
+        # The tangent as what is added to the cube of F_EPSILON: no choice for each value.
+        cubed = work.get("cubed", f.shape)
+        cv2.max(f.reshape(1, -1), F_EPSILON, dst=cubed.reshape(1, -1))
+    out: Floats = np.multiply(cubed, cubed, out=work.get("cube", f.shape))
+    out *= cubed
+    if cubed is not f:
+        below = np.subtract(f, cubed, out=cubed)
+        below *= np.float32(1 / KAPPA)
+        out += below
     return out
 
 
