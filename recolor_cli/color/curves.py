@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -94,12 +94,12 @@ def cube(f: Floats, *, work: Workspace | None = None) -> Floats:
     cubed = f
     if f.size and f.min() < F_EPSILON:
         # The tangent as what is added to the cube of F_EPSILON: no choice for each value.
-        cubed = work.get("cubed", f.shape)
-        cv2.max(f.reshape(1, -1), F_EPSILON, dst=cubed.reshape(1, -1))
+        cubed, least = work.get("cubed", f.shape), cast("Any", F_EPSILON)
+        cv2.max(f.reshape(1, -1), least, dst=cubed.reshape(1, -1))
     out: Floats = np.multiply(cubed, cubed, out=work.get("cube", f.shape))
     out *= cubed
     if cubed is not f:
-        below = np.subtract(f, cubed, out=cubed)
+        below: Floats = np.subtract(f, cubed, out=cubed)
         below *= np.float32(1 / KAPPA)
         out += below
     return out
