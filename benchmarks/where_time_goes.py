@@ -1,6 +1,6 @@
 """Where does the time of one photograph go?
 
-    python benchmarks/profile.py [--photos 8] [--megapixels 12] [--format jpg|tiff]
+    python benchmarks/where_time_goes.py [--photos 8] [--megapixels 12] [--format jpg|tiff]
                                  [--model default] [--precision auto]
 
 Runs the stages of `recolor colorize` on drawn photographs, on one thread, and adds up the processor
