@@ -9,6 +9,9 @@ from types import ModuleType
 
 import pytest
 
+from recolor_cli.gallery.page import NEARLY_GRAY, VERY_SATURATED
+from recolor_cli.gallery.review import CHOICES
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -79,3 +82,11 @@ def test_the_settings_reference_has_every_command_that_has_settings() -> None:
     assert "| `set` | list of text | `RECOLOR_TRAIN_SET` |" in page
     for heading in ("[colorize]", "[data.split]", "[models.pull]", "[eval]"):
         assert f"\n## {heading}\n" in page
+
+
+def test_the_page_on_reviews_names_the_thresholds_that_hold() -> None:
+    text = (ROOT / "docs" / "how-to" / "review.md").read_text(encoding="utf-8")
+    assert f"chroma below {NEARLY_GRAY:g}." in text
+    assert f"chroma above {VERY_SATURATED:g}." in text
+    names = ("weights", *(name.replace("_", " ") for name in CHOICES if name != "model"))
+    assert [name for name in names if name not in text] == []

@@ -291,6 +291,27 @@ def test_a_redo_that_is_only_looked_at_changes_nothing(place: Path, tmp_path: Pa
     assert (out / ".recolor/manifest.jsonl").read_bytes() == manifest
 
 
+def test_a_redo_that_would_change_nothing_is_told_in_the_look_ahead_too(
+    place: Path, tmp_path: Path
+) -> None:
+    out = place / "out"
+    marks: dict[str, dict[str, object]] = {
+        "a.jpg": {"mark": "redo"}, "émile 😀.jpg": {"mark": "redo", "settings": {"saturation": 2}}
+    }  # fmt: skip
+    file = review_of(out, marks, tmp_path / "review.json")
+    _, said, ahead = recolor("colorize", "--redo", file, "--dry-run")
+    assert "already; type other settings" in said
+    assert "1 to do, 1 skipped" in ahead
+    _, _, err = recolor("colorize", "--redo", file)
+    assert "a.jpg: made like this already; type other settings" in err
+    assert "1 done, 1 skipped" in err
+    # What was kept is let go of by a mark, also in a look ahead.
+    file = review_of(out, marks, tmp_path / "review.json")
+    _, said, ahead = recolor("colorize", "--redo", file, "--dry-run", "--saturation", "0.5")
+    assert "would colour" in said
+    assert "1 to do, 1 skipped" in ahead
+
+
 def test_a_keep_for_another_picture_is_refused(place: Path, tmp_path: Path) -> None:
     out = place / "out"
     file = review_of(out, {"a.jpg": {"mark": "keep"}}, tmp_path / "review.json")

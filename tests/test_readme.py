@@ -1,7 +1,8 @@
 """What README and the tutorial tell people to type works as it stands.
 
 Blocks of `sh` are run line by line and blocks of `python` as a program, page by page from top to
-bottom in one folder, as a reader would. `make` lines are not run (`.ci/run` does that); that their
+bottom in one folder, as a reader would. Blocks of `text` after them hold lines that they print, but
+for the numbers. `make` lines are not run (`.ci/run` does that); that their
 targets exist is tested. Anything else has a language that promises no running.
 """
 
@@ -60,14 +61,32 @@ def type_in(folder: Path, command: list[str]) -> subprocess.CompletedProcess[str
     )  # fmt: skip
 
 
+def looks_like(line: str) -> str:
+    """A pattern for the line that a page shows: fractions, spaces and processors are free."""
+    pattern = re.sub(r"\d+\\\.\d+", r"\\d+(\\.\\d+)?", re.escape(line))
+    pattern = re.sub(r"(\\ )+", r"\\s+", pattern)
+    return pattern.replace(r"\(2\s+cores\)", r".*").replace("cpu", r"\S+")
+
+
+def test_a_line_that_is_shown_is_held_to_what_is_printed() -> None:
+    shown = looks_like("16 images: loss 0.017, n (2 cores)   cpu")
+    assert re.search(shown, "16 images: loss 1.5, n on a  card cuda")
+    assert not re.search(shown, "17 images: loss 0.017, n (2 cores)   cpu")
+    assert not re.search(shown, "16 images: lost 0.017, n (2 cores)   cpu")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_the_page_works_word_for_word(page: str, readers_folder: Path) -> None:
     if page == "README.md":  # it speaks of `photos`, which the reader has
         made = type_in(readers_folder, ["python", "tools/make_examples.py", "--color", "photos"])
         assert made.returncode == 0, made.stderr
-    ran = 0
+    ran, said = 0, ""
     for language, text in blocks(page):
+        if language == "text" and said:
+            for line in text.splitlines():
+                assert re.search(looks_like(line), said, re.M), f"{page}: {line!r} not in\n{said}"
+            continue
         if language == "python":
             steps = [["python", "-c", text]]
         elif language == "sh":
@@ -75,11 +94,13 @@ def test_the_page_works_word_for_word(page: str, readers_folder: Path) -> None:
             steps = [["bash", "-euc", line] for line in lines if line.strip()]
         else:
             continue
+        said = ""
         for step in steps:
             done = type_in(readers_folder, step)
-            said = done.stdout + done.stderr
+            said += done.stdout + done.stderr
             assert done.returncode == 0, f"{page}: {step[-1]}\nended with {done.returncode}\n{said}"
             ran += 1
+        said = said if language == "sh" else ""
     assert ran >= 3
 
 

@@ -37,7 +37,7 @@ PREVIEW_PX = 2048  # long side of copies of TIFF and JPEG 2000 pictures
 
 # Mean chroma in Lab units. Of 298 results of the default weights 5 % lie below the one, 3 % above
 # the other: among them those that missed all colours, and those with an orange cast. Photographs
-# taken in colour are beyond them in 6 % and 15 %.
+# taken in colour are beyond them in 6 % and 14 %.
 NEARLY_GRAY, VERY_SATURATED = 6.0, 28.0
 LEAST_SURE = 0.1  # of a folder's photographs are worth a look for that reason,
 ENOUGH = 10  # if there are so many that the comparison says something

@@ -25,6 +25,8 @@ from recolor_cli.colorize.orders import REVIEW
 from recolor_cli.colorize.plan import Plan, Target, check_writable
 from recolor_cli.colorize.results import PhotoResult, Summary
 from recolor_cli.colorize.settings import Settings
+from recolor_cli.colorize.stages import DONE_BEFORE
+from recolor_cli.colorize.stages import KEPT as KEPT_BEFORE
 from recolor_cli.errors import UsageError
 from recolor_cli.gallery.review import Mark, Review
 from recolor_cli.images.find import SUFFIXES
@@ -35,6 +37,7 @@ TYPED = (
 RECORDED = (*(name for name in TYPED if name != "hints"), "format", "seed")
 CHANGED = "has changed since the review; look at it again"
 KEPT = "kept, as marked"
+UNCHANGED = "made like this already; type other settings, such as --saturation 0.8"
 
 
 class Redo:
@@ -127,7 +130,7 @@ class Redo:
             for result in run:
                 if result.output is not None and result.status in ("done", "skipped"):
                     ready.append(result.output.relative_to(self.out).as_posix())
-                yield self._count(result)
+                yield self._count(_told(result))
             self._note(ready, kept=True)
 
     def stop(self) -> list[PhotoResult]:
@@ -142,8 +145,10 @@ class Redo:
         for mark in self._keep:
             yield self._count(self._kept(mark, manifest.get(mark.key)))
         for run in self.runs:
-            for target in run.plan.targets:
-                yield self._count(PhotoResult("planned", target.source, target.output))
+            for result in run.preview():
+                if result.reason == KEPT_BEFORE:  # which is let go of, as it is marked redo now
+                    result = PhotoResult("planned", result.source, result.output)
+                yield self._count(_told(result))
 
     def _count(self, result: PhotoResult) -> PhotoResult:
         self.summary.add(result)
@@ -183,6 +188,11 @@ class Redo:
         finally:
             manifest.close()
             lock.close()
+
+
+def _told(result: PhotoResult) -> PhotoResult:
+    """Who marks redo expects a change, so it is said why there is none."""
+    return replace(result, reason=UNCHANGED) if result.reason == DONE_BEFORE else result
 
 
 def _recorded(manifest: Manifest, line: Line) -> Mapping[str, Any]:
