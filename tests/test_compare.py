@@ -212,8 +212,8 @@ def test_a_sheet_is_replaced_and_nothing_else_is(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ((), "a sheet varies one thing, nothing was given"),
-        (("--sizes", "32,64", "--saturations", "1,2"), "--sizes and --saturations was given"),
+        ((), "a sheet varies one thing, got nothing"),
+        (("--sizes", "32,64", "--saturations", "1,2"), "got --sizes and --saturations"),
         (("--sizes", "32,big"), "'big', which is no number"),
         (("--sizes", "32"), "--sizes takes 2 to 24 values, got 1"),
         (("--sizes", "8,64"), "--input-size must be 16"),

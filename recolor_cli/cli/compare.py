@@ -153,8 +153,8 @@ def _axis(asked: dict[str, str]) -> tuple[str, list[Any]]:
     """
     options = "--models, --sizes, --saturations, --warmths or --temperatures"
     if len(asked) != 1:
-        named = " and ".join(f"--{name}" for name in asked) or "nothing"
-        raise UsageError(f"a sheet varies one thing, {named} was given; use one of {options}")
+        got = " and ".join(f"--{name}" for name in asked) or "nothing"
+        raise UsageError(f"a sheet varies one thing, got {got}; use one of {options}")
     ((name, text),) = asked.items()
     kinds: dict[str, Callable[[str], Any]] = {"models": str, "sizes": int}
     kind = kinds.get(name, float)
