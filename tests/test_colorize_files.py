@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import hashlib
 import json
 import os
@@ -24,6 +25,7 @@ from recolor_cli.cli.app import main
 from recolor_cli.color.lab import luminance
 from recolor_cli.colorize import Settings, colorize_files
 from recolor_cli.colorize import stages as stages_module
+from recolor_cli.colorize.network import Answer
 from recolor_cli.images.atomic import output_error
 from recolor_cli.images.read import read_photo, read_provenance
 
@@ -576,3 +578,18 @@ def test_bad_weights_end_with_3_before_anything_is_written(
         assert error.startswith("recolor: ")
         assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_finished_photographs_take_no_memory(weights: Path, tmp_path: Path) -> None:
+    """What the network said is as large as a small photograph: 5,000 of them would be 2 GB."""
+    for n in range(40):
+        put(tmp_path, f"in/{n}.jpg", factory.jpeg(factory.gray_pixels(40, 60, seed=n)))
+    run = colorize_files(
+        [tmp_path / "in"], tmp_path / "out", Settings(model=str(weights), workers=1)
+    )
+    going = iter(run)
+    results = [next(going) for _ in range(40)]  # it has not come to its end
+    held = [one for one in gc.get_objects() if type(one) in (Answer, stages_module.Work)]
+    assert [result.status for result in results] == ["done"] * 40
+    assert len(held) < 4  # the threads may still look at the last ones
+    assert not list(going)

@@ -169,12 +169,12 @@ class Run:
             assert work.result is not None
             yield work.result
 
-    def _lead(self, todo: Sequence[Work], model: ColorModel) -> Pipeline[Work] | Cluster:
+    def _lead(self, todo: list[Work], model: ColorModel) -> Pipeline[Work] | Cluster:
         """Who leads photographs through the stages: threads of this process, or a cluster."""
         if self.settings.cluster is None:
             assert self.colorizer is not None
             stages = Stages(self.colorizer, self.settings, self._manifest)
-            return stages.pipeline(todo, self.workers)
+            return stages.pipeline(_each_once(todo), self.workers)
         from recolor_cli.colorize.cluster.driver import Cluster
 
         assert self._manifest is not None
@@ -266,6 +266,13 @@ class Run:
             reason = "the output exists and is not ours; --overwrite replaces it"
             return PhotoResult("failed", target.source, target.output, reason)
         return None
+
+
+def _each_once(works: list[Work]) -> Iterator[Work]:
+    """Hand out works and forget them, so that finished ones take no memory."""
+    works.reverse()
+    while works:
+        yield works.pop()
 
 
 def _is_taken(path: Path) -> bool:

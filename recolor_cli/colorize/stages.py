@@ -203,13 +203,13 @@ class Stages:
                 seconds=work.seconds + time.perf_counter() - begun,
             )
             self._log("done", work, output=_stamp_of_file(target.output, sha256))
-        work.prepared = None  # results may wait for a slow reader; pixels need not
+        work.prepared, work.answers = None, []  # results may wait for a slow reader; these need not
 
     def fail(self, work: Work, reason: str, trace: str = "") -> None:
         """Give up on one photograph."""
         target = work.target
         work.result = PhotoResult("failed", target.source, target.output, reason, traceback=trace)
-        work.prepared = None
+        work.prepared, work.answers = None, []
         self._log("failed", work, reason=reason)
 
     def _is_there_already(self, work: Work, source_sha256: str) -> bool:
