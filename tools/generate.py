@@ -236,7 +236,7 @@ def weights_table() -> str:
         label = f"**`{name}`**, the default" if name == manifest["default"] else f"`{name}`"
         home = "in the package" if entry["source"] == "package" else "downloaded when asked for"
         size = f"{entry['bytes'] / 1e6:.0f} MB, " if entry["bytes"] else ""
-        measured = ", ".join(f"{key} {value:g}" for key, value in entry["metrics"].items())
+        measured = ", ".join(f"{key} {value:.4g}" for key, value in entry["metrics"].items())
         millions = f"{entry['parameters'] / 1e6:.1f} M"
         rows.append((label, millions, size + home, entry["license"], measured or "not yet"))
     return table(("weights", "parameters", "file", "licence", "measured by us"), rows)

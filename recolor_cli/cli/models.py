@@ -235,7 +235,7 @@ def export_weights(
 
 
 def _figures(metrics: Any) -> str:
-    return ", ".join(f"{key} {value:g}" for key, value in metrics.items())
+    return ", ".join(f"{key} {value:.4g}" for key, value in metrics.items())
 
 
 def _state(finding: Finding) -> str:
