@@ -3,8 +3,9 @@
     python benchmarks/cluster.py [--photos 48] [--megapixels 12] [--workers 2] [--rounds 3]
                                  [--model default]
 
-Colours the same photographs, alternating in each round, by a run without Ray on one core, by a
-cluster on this machine with one worker, with two, and so on, each worker with one core. What counts
+Colours the same photographs, alternating in each round, by a run without Ray and one worker, by a
+cluster on this machine with one worker, with two, and so on. Each has one thread for files and one for
+the network, and so takes up to one core and a half where it may. What counts
 is the time from the first finished photograph to the last: starting Ray and its workers takes some
 seconds and is printed apart. Checks that every way gives the same bytes.
 """
@@ -35,7 +36,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", default="default")
     options = parser.parse_args()
-    ways = {"no cluster, one core": ["--workers", "1"]}
+    ways = {"no cluster, --workers 1": ["--workers", "1"]}
     for count in range(1, options.workers + 1):
         name = f"cluster, {count} worker{'s' if count > 1 else ''}"
         ways[name] = ["--workers", "1", "--cluster", "local", "--cluster-workers", str(count)]
