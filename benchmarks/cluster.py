@@ -4,10 +4,10 @@
                                  [--model default]
 
 Colours the same photographs, alternating in each round, by a run without Ray and one worker, by a
-cluster on this machine with one worker, with two, and so on. Each has one thread for files and one for
-the network, and so takes up to one core and a half where it may. What counts
-is the time from the first finished photograph to the last: starting Ray and its workers takes some
-seconds and is printed apart. Checks that every way gives the same bytes.
+cluster on this machine with one worker, with two, and so on. Each has one thread for files and one
+for the network, and takes up to one core and a half where it may. What counts is the time from the
+first finished photograph to the last: starting Ray and its workers takes some seconds and is
+printed apart. Checks that every way gives the same bytes.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
     python benchmarks/start.py [--rounds 5] [--model default]
 
 Alternating in each round, each in a process of its own: `import torch` alone, and the command on
-one tiny photograph. Then once with `-X importtime`: how long each package's own modules take to
-load, torch and what torch loads counted as torch. The goal: nothing but torch takes above 0.3 s.
+one tiny photograph. Then its steps one by one, and once with `-X importtime`: how long each
+package's own modules take to load, torch and what torch loads counted as torch. The goal: nothing
+but torch takes above 0.3 s.
 """
 
 from __future__ import annotations
@@ -23,6 +24,24 @@ import cv2
 import numpy as np
 
 GOAL_S = 0.3
+STEPS = """
+import sys, time
+times = [("", time.process_time())]
+def mark(what):
+    times.append((what, time.process_time()))
+import torch
+mark("import torch")
+from recolor_cli.cli.app import main
+from recolor_cli.colorize.colorizer import Colorizer
+from recolor_cli.colorize.files import Run
+mark("import recolor and what else it needs")
+colorizer = Colorizer(sys.argv[1], offline=True)
+mark("load the weights")
+colorizer.colorize(sys.argv[2])
+mark("colour the photograph")
+for (_, before), (what, after) in zip(times, times[1:]):
+    print(f"{what}|{after - before}")
+"""
 LEAST_S = 0.02  # packages below this are added up
 _LINE = re.compile(r"import time:\s*(\d+) \|\s*(\d+) \|( *)(\S+)")
 
@@ -51,6 +70,12 @@ def main() -> int:
                 used = children.run(line)
                 if turn:
                     taken[way].append(used.seconds)
+        steps = defaultdict(list)
+        for _ in range(options.rounds):
+            line = [sys.executable, "-c", STEPS, options.model, str(photo)]
+            said = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True).stdout
+            for step, _, seconds in (text.partition("|") for text in said.splitlines()):
+                steps[step].append(float(seconds))
         told = subprocess.run(
             [command[0], "-X", "importtime", *command[1:]],
             stderr=subprocess.PIPE, text=True, check=True,
@@ -60,6 +85,9 @@ def main() -> int:
         print(f"{way:40}{seconds:8.2f} s")
     whole, torch = (median[list(ways)[number]] for number in (3, 1))
     print(f"{'beyond torch':40}{whole - torch:8.2f} s")
+    print("\nstep by step, processor time")
+    for step, many in steps.items():
+        print(f"{step:40}{statistics.median(many):8.2f} s")
     print("\nown time of imports, with -X importtime, which makes all of them slower")
     small = 0.0
     for package, seconds in sorted(packages(told.stderr).items(), key=lambda item: -item[1]):

@@ -25,7 +25,7 @@ from recolor_cli.colorize.hint_entries import parse_hints
 from recolor_cli.colorize.network import Answer, Floats, Painter, Report, fit
 from recolor_cli.colorize.settings import Settings
 from recolor_cli.colorize.variants import Draw, draw_of
-from recolor_cli.devices import Machine, choose_machine
+from recolor_cli.devices import Machine, choose_machine, one_thread
 from recolor_cli.errors import PhotoError
 from recolor_cli.images.orientation import orient, unorient
 from recolor_cli.images.photo import Frame, Photo, Provenance
@@ -125,13 +125,15 @@ class Colorizer:
             self.machine = Machine(model.device, _precision_of(model))
         else:
             self.machine = choose_machine(device, precision)
-            self.model = load_model(
-                model,
-                device=self.machine.device,
-                dtype=self.machine.dtype,
-                offline=offline,
-                progress=report,
-            )
+            # Small sums: threads would wait for each other longer than they work.
+            with one_thread():
+                self.model = load_model(
+                    model,
+                    device=self.machine.device,
+                    dtype=self.machine.dtype,
+                    offline=offline,
+                    progress=report,
+                )
         # Convolutions read a pixel's channels together: measured twice as fast on CPUs.
         self.model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.machine.device.type == "cuda":
