@@ -121,7 +121,7 @@ class Command:
         return [json.loads(self.process.stdout.readline()) for _ in range(count)]
 
     def end(self) -> tuple[int, list[dict[str, Any]], str]:
-        out, err = self.process.communicate(timeout=90)
+        out, err = self.process.communicate(timeout=240)
         return self.process.returncode, [json.loads(line) for line in out.splitlines()], err
 
 
@@ -140,7 +140,7 @@ def command() -> Iterator[Callable[..., Command]]:
         each.process.communicate()
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it never came"
