@@ -62,7 +62,7 @@ def main() -> int:
             "python -c pass": [sys.executable, "-c", "pass"],
             "python -c 'import torch'": [sys.executable, "-c", "import torch"],
             "recolor --version": children.recolor("--version"),
-            "recolor colorize, one tiny photograph": command,
+            "one tiny photograph in colour": command,
         }
         taken = defaultdict(list)
         for turn in range(options.rounds + 1):

@@ -1,6 +1,9 @@
 """Make a run's best weights the ones that ship: an fp16 file in the package and one entry.
 
-    python tools/ship_weights.py runs/base --name bins-unet.v2 --note "..." [--default]
+    python tools/ship_weights.py runs/base --name bins-unet.v3 --note "..." [--default]
+
+Several runs of one network, each begun from the one before, are averaged weight by weight (Wortsman
+et al. 2022): what only one of them believes fades.
 
 Older embedded files of the same network are removed with --replace, so that they do not pile up.
 """
@@ -9,8 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+
+import torch
+from torch import nn
 
 from recolor_cli.checkpoints import load_weights, save_weights
 from recolor_cli.weights import find_weights
@@ -24,7 +31,7 @@ LIMIT_BYTES = 32_000_000  # what a package may carry
 def main() -> None:
     """Write the file and its entry."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", help="run folder or weights file")
+    parser.add_argument("runs", nargs="+", help="run folders or weights files; their mean ships")
     parser.add_argument("--name", required=True, help="network.tag")
     parser.add_argument("--temperature", type=float, help="of the decoding; measured on validation")
     parser.add_argument("--input-size", type=int, help="long side the network sees by default")
@@ -35,7 +42,9 @@ def main() -> None:
     parser.add_argument("--replace", metavar="NAME", help="embedded entry that goes")
     options = parser.parse_args()
 
-    model = load_weights(find_weights(options.run).path)
+    models = [load_weights(find_weights(run).path) for run in options.runs]
+    model = models[-1]
+    average(model.network, [other.network for other in models])
     color = dict(model.card.color)
     if options.temperature:
         color["temperature"] = options.temperature
@@ -85,6 +94,17 @@ def main() -> None:
         manifest["default"] = options.name
     MANIFEST.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
     print(f"{options.name}: {path.stat().st_size} bytes, sha256 {sha256}")
+
+
+def average(network: nn.Module, networks: Sequence[nn.Module]) -> None:
+    """Set all of a network's floating-point numbers, norms' statistics too, to the mean."""
+    states = [other.state_dict() for other in networks]
+    mean = {
+        name: torch.stack([state[name] for state in states]).mean(0)
+        for name, tensor in states[0].items()
+        if tensor.is_floating_point()
+    }
+    network.load_state_dict({**states[-1], **mean})
 
 
 if __name__ == "__main__":
