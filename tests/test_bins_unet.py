@@ -121,3 +121,31 @@ def test_batch_norm_of_published_resnet18_weights_is_folded():
         torch.testing.assert_close(
             ours.conv1(gray * 2 - 1)[inside], wanted[inside], atol=1e-4, rtol=1e-4
         )
+
+
+def test_the_edge_aware_mean_stays_on_its_side_of_an_edge():
+    from recolor_cli.models.base import EdgeAwareMean
+
+    gray = torch.full((1, 1, 128, 128), -0.8)
+    gray[..., 64:] = 0.8
+    features = torch.randn(1, 3, 32, 32)
+    features[..., 16:] += 50
+    calm = EdgeAwareMean(4.0, 10.0)(features, gray)
+    left, right = calm[..., :16], calm[..., 16:]
+    assert left.abs().max() < 3, "nothing of the 50 comes over the edge"
+    assert (right - 50).abs().max() < 3
+    assert left.std() < 0.5 * features[..., :16].std(), "neighbours agree better than before"
+    flat = EdgeAwareMean(4.0, 10.0)(torch.ones(1, 3, 32, 32), torch.randn(1, 1, 128, 128))
+    torch.testing.assert_close(flat, torch.ones_like(flat))
+
+
+def test_calm_passes_add_no_numbers_to_the_file():
+    plain = create_model("bins-unet", encoder="mobilenetv2")
+    calm = create_model("bins-unet", encoder="mobilenetv2", calm_cells=4.2, calm_passes=2)
+    assert set(calm.state_dict()) == set(plain.state_dict())
+    calm.load_state_dict(plain.state_dict())
+    gray = torch.rand(1, 1, 64, 64) * 2 - 1
+    with torch.no_grad():
+        one, two = plain.eval()(gray), calm.eval()(gray)
+    assert one.shape == two.shape
+    assert not torch.allclose(one, two)

@@ -20,6 +20,8 @@ import torch
 from torch import nn
 
 from recolor_cli.checkpoints import load_weights, save_weights
+from recolor_cli.color.bins import rebalancing_weights
+from recolor_cli.models import create_model
 from recolor_cli.weights import find_weights
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +37,20 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="network.tag")
     parser.add_argument("--temperature", type=float, help="of the decoding; measured on validation")
     parser.add_argument("--input-size", type=int, help="long side the network sees by default")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="of the network, where it has no numbers of its own (calm_cells=4.2)",
+    )
+    parser.add_argument(
+        "--class-weights",
+        type=float,
+        default=0,
+        metavar="S",
+        help="add S x log of the class weights of training to the head's bias: livelier colours",
+    )
     parser.add_argument("--trained-on", default="", help="the photographs, in words")
     parser.add_argument("--metrics", type=Path, help="what benchmarks/validate.py --json wrote")
     parser.add_argument("--note", default="", help="what a user should know")
@@ -45,6 +61,15 @@ def main() -> None:
     models = [load_weights(find_weights(run).path) for run in options.runs]
     model = models[-1]
     average(model.network, [other.network for other in models])
+    network = model.network
+    arguments = dict(model.card.arguments) | {
+        name: json.loads(value) for name, _, value in (pair.partition("=") for pair in options.set)
+    }
+    if options.set:
+        network = create_model(model.card.network, **arguments)
+        network.load_state_dict(model.network.state_dict())
+    if options.class_weights:
+        favour_rare_colors(network, Path(options.runs[-1]).parent, options.class_weights)
     color = dict(model.card.color)
     if options.temperature:
         color["temperature"] = options.temperature
@@ -54,6 +79,7 @@ def main() -> None:
         metrics = {key: round(float(value), 4) for key, value in figures.items()}
     card = replace(
         model.card,
+        arguments=arguments,
         color=color,
         input_size=options.input_size or model.card.input_size,
         trained_on=options.trained_on or model.card.trained_on,
@@ -62,7 +88,7 @@ def main() -> None:
     )
 
     path = PRETRAINED / f"{options.name}.safetensors"
-    sha256 = save_weights(path, model.network, card, half=True)
+    sha256 = save_weights(path, network, card, half=True)
     if path.stat().st_size > LIMIT_BYTES:
         path.unlink()
         raise SystemExit(f"{options.name} is over {LIMIT_BYTES} bytes; it cannot be embedded")
@@ -80,7 +106,7 @@ def main() -> None:
         "arguments": dict(card.arguments),
         "color": color,
         "input_size": card.input_size,
-        "parameters": sum(p.numel() for p in model.network.parameters()),
+        "parameters": sum(p.numel() for p in network.parameters()),
         "license": card.license,
         "trained_on": card.trained_on,
         "recipe": card.recipe or "base",
@@ -105,6 +131,18 @@ def average(network: nn.Module, networks: Sequence[nn.Module]) -> None:
         if tensor.is_floating_point()
     }
     network.load_state_dict({**states[-1], **mean})
+
+
+@torch.no_grad()
+def favour_rare_colors(network: nn.Module, run: Path, strength: float) -> None:
+    """Multiply each bin's probability by a power of its class weight in the run's training."""
+    frequency = torch.tensor(json.loads((run / "bins.json").read_text())["frequency"])
+    uniform = json.loads((run / "recipe.json").read_text())["recipe"]["rebalance_uniform"]
+    weights = rebalancing_weights(frequency, uniform)
+    head = network.get_submodule("head")
+    assert isinstance(head, nn.Conv2d)
+    assert head.bias is not None
+    head.bias += strength * weights.log()
 
 
 if __name__ == "__main__":

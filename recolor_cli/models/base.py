@@ -7,6 +7,7 @@ input size, which is as fine as chroma needs to be, and upsampled with the photo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -54,6 +55,46 @@ class Tail(nn.Module):
         return mixed
 
 
+class EdgeAwareMean(nn.Module):
+    """Each place's features, averaged with those of neighbours as light as it: (B, C, h, w).
+
+    A bilateral filter (Tomasi and Manduchi 1998) with the input's luminance as guide. The head is
+    linear, so this is the mean of the neighbours' log-probabilities: a surface is decided as one,
+    where single cells would each be sure of another colour. Nothing in it is trained.
+
+    Args:
+        reach_cells: standard deviation of the distance, in cells of the map.
+        lightness: standard deviation of the difference in L, 0..100.
+    """
+
+    def __init__(self, reach_cells: float, lightness: float) -> None:
+        super().__init__()
+        self.lightness = lightness
+        self.step = max(1, round(reach_cells / math.sqrt(2)))
+        offsets = [(y, x) for y in range(-2, 3) for x in range(-2, 3) if y * y + x * x <= 5]
+        self.taps = [
+            (y, x, math.exp(-(y * y + x * x) * (self.step / reach_cells) ** 2 / 2))
+            for y, x in offsets
+        ]
+
+    def forward(self, x: Tensor, gray: Tensor) -> Tensor:
+        # Grey as sRGB, -1..1, in hundredths: about L - 50.
+        guide = F.avg_pool2d(gray.to(x.dtype) * 50, gray.shape[-1] // x.shape[-1])
+        height, width = x.shape[-2:]
+        margin = 2 * self.step
+        features = F.pad(x, (margin,) * 4, mode="replicate")
+        lights = F.pad(guide, (margin,) * 4, mode="replicate")
+        total, weights = torch.zeros_like(x), torch.zeros_like(guide)
+        for y, x_, nearness in self.taps:
+            top, left = margin + y * self.step, margin + x_ * self.step
+            window = (..., slice(top, top + height), slice(left, left + width))
+            apart = (lights[window] - guide) / self.lightness
+            weight = nearness * torch.exp(-apart * apart / 2)
+            total = total + features[window] * weight
+            weights = weights + weight
+        return total / weights
+
+
 class BinsUNet(nn.Module):
     """gray (B, 1, H, W) in -1..1 -> logits (B, K, H / 4, W / 4) over the ab bins.
 
@@ -67,6 +108,8 @@ class BinsUNet(nn.Module):
         mid_attention: the same after the first up step.
         convs: 3x3 convolutions in each up step.
         bin_step: cell width of the ab grid.
+        calm_cells: reach of an `EdgeAwareMean` before the head; 0 is none.
+        calm_passes: how often it is applied. calm_lightness: its standard deviation in L.
 
     Attributes:
         bins: (K, 2) centres of the bins, stored with the weights.
@@ -85,6 +128,9 @@ class BinsUNet(nn.Module):
         mid_attention: int = 1,
         convs: int = 2,
         bin_step: int = 10,
+        calm_cells: float = 0.0,
+        calm_passes: int = 1,
+        calm_lightness: float = 10.0,
     ) -> None:
         super().__init__()
         self.encoder = ENCODERS[encoder]()
@@ -114,6 +160,8 @@ class BinsUNet(nn.Module):
         self.mid_attention = nn.Sequential(
             *(GlobalAttention(widths[1]) for _ in range(mid_attention))
         )
+        passes = calm_passes if calm_cells else 0
+        self.calm = nn.ModuleList(EdgeAwareMean(calm_cells, calm_lightness) for _ in range(passes))
         self.head = nn.Conv2d(widths[-1], len(self.bins), 1)
 
     def forward(self, gray: Tensor) -> Tensor:
@@ -130,6 +178,8 @@ class BinsUNet(nn.Module):
             x = step(x, maps.pop())
             if index == 0:
                 x = self.mid_attention(x)
+        for calm in self.calm:
+            x = calm(x, gray)
         logits: Tensor = self.head(x)
         return logits
 
