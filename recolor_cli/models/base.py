@@ -79,12 +79,12 @@ class EdgeAwareMean(nn.Module):
 
     def forward(self, x: Tensor, gray: Tensor) -> Tensor:
         # Grey as sRGB, -1..1, in hundredths: about L - 50.
-        guide = F.avg_pool2d(gray.to(x.dtype) * 50, gray.shape[-1] // x.shape[-1])
+        guide = F.avg_pool2d(gray.float() * 50, gray.shape[-1] // x.shape[-1])
         height, width = x.shape[-2:]
         margin = 2 * self.step
-        features = F.pad(x, (margin,) * 4, mode="replicate")
+        features = F.pad(x.float(), (margin,) * 4, mode="replicate")
         lights = F.pad(guide, (margin,) * 4, mode="replicate")
-        total, weights = torch.zeros_like(x), torch.zeros_like(guide)
+        total, weights = torch.zeros_like(x, dtype=torch.float32), torch.zeros_like(guide)
         for y, x_, nearness in self.taps:
             top, left = margin + y * self.step, margin + x_ * self.step
             window = (..., slice(top, top + height), slice(left, left + width))
@@ -92,7 +92,7 @@ class EdgeAwareMean(nn.Module):
             weight = nearness * torch.exp(-apart * apart / 2)
             total = total + features[window] * weight
             weights = weights + weight
-        return total / weights
+        return (total / weights).to(x.dtype)
 
 
 class BinsUNet(nn.Module):
