@@ -139,9 +139,9 @@ def test_the_edge_aware_mean_stays_on_its_side_of_an_edge():
     torch.testing.assert_close(flat, torch.ones_like(flat))
 
 
-def test_calm_passes_add_no_numbers_to_the_file():
+def test_the_calm_adds_no_numbers_to_the_file():
     plain = create_model("bins-unet", encoder="mobilenetv2")
-    calm = create_model("bins-unet", encoder="mobilenetv2", calm_cells=4.2, calm_passes=2)
+    calm = create_model("bins-unet", encoder="mobilenetv2", calm_cells=4.2)
     assert set(calm.state_dict()) == set(plain.state_dict())
     calm.load_state_dict(plain.state_dict())
     gray = torch.rand(1, 1, 64, 64) * 2 - 1
@@ -149,3 +149,9 @@ def test_calm_passes_add_no_numbers_to_the_file():
         one, two = plain.eval()(gray), calm.eval()(gray)
     assert one.shape == two.shape
     assert not torch.allclose(one, two)
+
+
+@pytest.mark.parametrize("arguments", [{"calm_cells": -1}, {"calm_cells": 4, "calm_lightness": 0}])
+def test_a_calm_without_reach_is_refused(arguments):
+    with pytest.raises(UsageError, match="calm_cells and calm_lightness must be above 0"):
+        create_model("bins-unet", **arguments)

@@ -8,9 +8,9 @@ import typer
 
 from recolor_cli.cli.console import Console
 from recolor_cli.cli.options import (
-    MACHINE,
     BatchSizeOpt,
     DeviceOpt,
+    InputSizeOpt,
     JsonOpt,
     ModelOpt,
     OfflineOpt,
@@ -57,15 +57,7 @@ def benchmark(
     precision: PrecisionOpt = "auto",
     batch_size: BatchSizeOpt = None,
     workers: WorkersOpt = None,
-    input_size: Annotated[
-        int | None,
-        typer.Option(
-            "--input-size",
-            metavar="N",
-            help="Long side in pixels that the network sees; by default what the weights name.",
-            rich_help_panel=MACHINE,
-        ),
-    ] = None,
+    input_size: InputSizeOpt = None,
     offline: OfflineOpt = False,
     json: JsonOpt = False,
     quiet: QuietOpt = False,

@@ -15,6 +15,7 @@ from recolor_cli.cli.options import (
     BatchSizeOpt,
     DeviceOpt,
     DryRunOpt,
+    InputSizeOpt,
     JsonOpt,
     ModelOpt,
     OfflineOpt,
@@ -79,15 +80,7 @@ def colorize(
         ),
     ] = None,
     model: ModelOpt = "default",
-    input_size: Annotated[
-        int | None,
-        typer.Option(
-            "--input-size",
-            metavar="N",
-            help="Long side in pixels that the network sees; by default what the weights name.",
-            rich_help_panel=SETTINGS,
-        ),
-    ] = None,
+    input_size: InputSizeOpt = None,
     saturation: Annotated[
         float,
         typer.Option(

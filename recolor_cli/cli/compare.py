@@ -13,6 +13,7 @@ from recolor_cli.cli.options import (
     OUTPUT,
     SETTINGS,
     DeviceOpt,
+    InputSizeOpt,
     JsonOpt,
     ModelOpt,
     OfflineOpt,
@@ -76,15 +77,7 @@ def compare(
         ),
     ] = False,
     model: ModelOpt = "default",
-    input_size: Annotated[
-        int | None,
-        typer.Option(
-            "--input-size",
-            metavar="N",
-            help="Long side in pixels that the network sees; by default what the weights name.",
-            rich_help_panel=SETTINGS,
-        ),
-    ] = None,
+    input_size: InputSizeOpt = None,
     saturation: Annotated[
         float,
         typer.Option(help="Factor on colourfulness.", rich_help_panel=SETTINGS),

@@ -14,6 +14,7 @@ from recolor_cli.cli.options import (
     SETTINGS,
     BatchSizeOpt,
     DeviceOpt,
+    InputSizeOpt,
     JsonOpt,
     OfflineOpt,
     PrecisionOpt,
@@ -94,12 +95,7 @@ def evaluate(
             metavar="N", min=1, help="Only N pictures, for a trial.", rich_help_panel=SETTINGS
         ),
     ] = None,
-    input_size: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Long side that the network sees.", rich_help_panel=SETTINGS
-        ),
-    ] = None,
+    input_size: InputSizeOpt = None,
     temperature: Annotated[
         float | None,
         typer.Option(metavar="T", help="As for colorize.", rich_help_panel=SETTINGS),

@@ -40,6 +40,15 @@ ModelOpt = Annotated[
         rich_help_panel=SETTINGS,
     ),
 ]
+InputSizeOpt = Annotated[
+    int | None,
+    typer.Option(
+        "--input-size",
+        metavar="N",
+        help="Long side in pixels that the network sees; by default what the weights name.",
+        rich_help_panel=SETTINGS,
+    ),
+]
 DeviceOpt = Annotated[
     str,
     typer.Option(

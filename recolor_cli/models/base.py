@@ -63,30 +63,39 @@ class EdgeAwareMean(nn.Module):
     where single cells would each be sure of another colour. Nothing in it is trained.
 
     Args:
-        reach_cells: standard deviation of the distance, in cells of the map.
-        lightness: standard deviation of the difference in L, 0..100.
+        reach_cells: standard deviation of the distance, in cells of the map, above 0. The 21 places
+            that are asked lie up to 1.6 times as far.
+        lightness: standard deviation of the difference in L, 0..100, above 0.
+
+    Raises:
+        ValueError: one of them is not above 0.
     """
 
     def __init__(self, reach_cells: float, lightness: float) -> None:
         super().__init__()
+        if not (reach_cells > 0 and lightness > 0):
+            raise ValueError(
+                f"calm_cells and calm_lightness must be above 0, got {reach_cells}, {lightness}"
+            )
         self.lightness = lightness
         self.step = max(1, round(reach_cells / math.sqrt(2)))
-        offsets = [(y, x) for y in range(-2, 3) for x in range(-2, 3) if y * y + x * x <= 5]
         self.taps = [
-            (y, x, math.exp(-(y * y + x * x) * (self.step / reach_cells) ** 2 / 2))
-            for y, x in offsets
+            (row, column, math.exp(-(row**2 + column**2) * (self.step / reach_cells) ** 2 / 2))
+            for row in range(-2, 3)
+            for column in range(-2, 3)
+            if row**2 + column**2 <= 5
         ]
 
     def forward(self, x: Tensor, gray: Tensor) -> Tensor:
-        # Grey as sRGB, -1..1, in hundredths: about L - 50.
+        # sRGB grey from -1..1 to -50..50: about L - 50.
         guide = F.avg_pool2d(gray.float() * 50, gray.shape[-1] // x.shape[-1])
         height, width = x.shape[-2:]
         margin = 2 * self.step
         features = F.pad(x.float(), (margin,) * 4, mode="replicate")
         lights = F.pad(guide, (margin,) * 4, mode="replicate")
         total, weights = torch.zeros_like(x, dtype=torch.float32), torch.zeros_like(guide)
-        for y, x_, nearness in self.taps:
-            top, left = margin + y * self.step, margin + x_ * self.step
+        for row, column, nearness in self.taps:
+            top, left = margin + row * self.step, margin + column * self.step
             window = (..., slice(top, top + height), slice(left, left + width))
             apart = (lights[window] - guide) / self.lightness
             weight = nearness * torch.exp(-apart * apart / 2)
@@ -109,7 +118,7 @@ class BinsUNet(nn.Module):
         convs: 3x3 convolutions in each up step.
         bin_step: cell width of the ab grid.
         calm_cells: reach of an `EdgeAwareMean` before the head; 0 is none.
-        calm_passes: how often it is applied. calm_lightness: its standard deviation in L.
+        calm_lightness: its standard deviation in L.
 
     Attributes:
         bins: (K, 2) centres of the bins, stored with the weights.
@@ -129,7 +138,6 @@ class BinsUNet(nn.Module):
         convs: int = 2,
         bin_step: int = 10,
         calm_cells: float = 0.0,
-        calm_passes: int = 1,
         calm_lightness: float = 10.0,
     ) -> None:
         super().__init__()
@@ -160,8 +168,7 @@ class BinsUNet(nn.Module):
         self.mid_attention = nn.Sequential(
             *(GlobalAttention(widths[1]) for _ in range(mid_attention))
         )
-        passes = calm_passes if calm_cells else 0
-        self.calm = nn.ModuleList(EdgeAwareMean(calm_cells, calm_lightness) for _ in range(passes))
+        self.calm = EdgeAwareMean(calm_cells, calm_lightness) if calm_cells else None
         self.head = nn.Conv2d(widths[-1], len(self.bins), 1)
 
     def forward(self, gray: Tensor) -> Tensor:
@@ -178,8 +185,8 @@ class BinsUNet(nn.Module):
             x = step(x, maps.pop())
             if index == 0:
                 x = self.mid_attention(x)
-        for calm in self.calm:
-            x = calm(x, gray)
+        if self.calm is not None:
+            x = self.calm(x, gray)
         logits: Tensor = self.head(x)
         return logits
 
