@@ -139,9 +139,25 @@ def test_the_edge_aware_mean_stays_on_its_side_of_an_edge():
     torch.testing.assert_close(flat, torch.ones_like(flat))
 
 
+def test_the_nearest_cells_take_away_what_sparse_places_leave():
+    from recolor_cli.models.base import EdgeAwareMean
+
+    gray = torch.zeros(1, 1, 128, 128)
+    features = torch.zeros(1, 1, 32, 32)
+    features[..., 16, 16] = 1.0  # one cell that is sure of another colour
+    far = EdgeAwareMean(7.0, 3.0)(features, gray)
+    near = EdgeAwareMean(2**0.5, 4.0)(far, gray)
+
+    def roughness(x: torch.Tensor) -> float:
+        return float(x.diff(dim=-1).abs().sum() / x.sum())
+
+    assert (far[0, 0] > 0).sum() == 21, "as many single specks as there are places"
+    assert roughness(near) < 0.5 * roughness(far)
+
+
 def test_the_calm_adds_no_numbers_to_the_file():
     plain = create_model("bins-unet", encoder="mobilenetv2")
-    calm = create_model("bins-unet", encoder="mobilenetv2", calm_cells=4.2)
+    calm = create_model("bins-unet", encoder="mobilenetv2", calm_cells=4.2, calm_near_lightness=4.0)
     assert set(calm.state_dict()) == set(plain.state_dict())
     calm.load_state_dict(plain.state_dict())
     gray = torch.rand(1, 1, 64, 64) * 2 - 1

@@ -119,6 +119,8 @@ class BinsUNet(nn.Module):
         bin_step: cell width of the ab grid.
         calm_cells: reach of an `EdgeAwareMean` before the head; 0 is none.
         calm_lightness: its standard deviation in L.
+        calm_near_lightness: the same of a second `EdgeAwareMean` over the nearest cells, which
+            takes away the speckle that the first one's sparse places leave; 0 is none.
 
     Attributes:
         bins: (K, 2) centres of the bins, stored with the weights.
@@ -139,6 +141,7 @@ class BinsUNet(nn.Module):
         bin_step: int = 10,
         calm_cells: float = 0.0,
         calm_lightness: float = 10.0,
+        calm_near_lightness: float = 0.0,
     ) -> None:
         super().__init__()
         self.encoder = ENCODERS[encoder]()
@@ -169,6 +172,8 @@ class BinsUNet(nn.Module):
             *(GlobalAttention(widths[1]) for _ in range(mid_attention))
         )
         self.calm = EdgeAwareMean(calm_cells, calm_lightness) if calm_cells else None
+        near = calm_near_lightness
+        self.calm_near = EdgeAwareMean(math.sqrt(2), near) if near else None
         self.head = nn.Conv2d(widths[-1], len(self.bins), 1)
 
     def forward(self, gray: Tensor) -> Tensor:
@@ -185,8 +190,9 @@ class BinsUNet(nn.Module):
             x = step(x, maps.pop())
             if index == 0:
                 x = self.mid_attention(x)
-        if self.calm is not None:
-            x = self.calm(x, gray)
+        for calm in (self.calm, self.calm_near):
+            if calm is not None:
+                x = calm(x, gray)
         logits: Tensor = self.head(x)
         return logits
 
