@@ -163,7 +163,7 @@ def test_torchrun_with_two_processes_equals_one(photos: Path, tmp_path: Path, wh
     machines = [
         subprocess.Popen(
             [sys.executable, "-m", "torch.distributed.run", *way, *command],
-            env=ENVIRONMENT,
+            env=ENVIRONMENT | {"PYTHONFAULTHANDLER": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -175,7 +175,8 @@ def test_torchrun_with_two_processes_equals_one(photos: Path, tmp_path: Path, wh
     finally:
         for machine in machines:
             machine.kill()
-    assert [machine.returncode for machine in machines] == [0] * len(machines), said
+    for machine, (_, stderr) in zip(machines, said, strict=True):
+        assert machine.returncode == 0, stderr[:4000]  # what broke first is at the top
     assert_same_weights(alone, tmp_path / "both", tolerance=2e-5)
     stdout = "".join(out for out, _ in said)
     assert f"--model {tmp_path / 'both'}" in stdout

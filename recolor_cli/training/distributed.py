@@ -46,8 +46,13 @@ def join() -> Ranks:
 
 
 def leave(ranks: Ranks) -> None:
-    """Part from the other processes."""
+    """Part from the other processes, all at once.
+
+    The first one still judges and saves when the others have nothing left to do. Their connections
+    stay open until it is here: a closed one can abort whoever is still reading.
+    """
     if ranks.world > 1 and dist.is_initialized():
+        dist.barrier()
         dist.destroy_process_group()
 
 
