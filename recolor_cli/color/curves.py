@@ -166,6 +166,29 @@ def luminance_index(pixels: Pixels) -> tuple[Pixels, tuple[Floats, Floats]]:
     return _index(np.sqrt(light, out=light)), _f_tables()
 
 
+def constants(pixels: Pixels) -> dict[str, Any]:
+    """The tables and numbers that the compiled merge needs for (H, W) or (H, W, 3) pixels.
+
+    Returns:
+        Fields of `Job` in `strip.c`, by name.
+    """
+    levels, white = _levels(pixels.dtype), white_of(pixels.dtype)
+    red, green, blue = _weighted_tables(levels, 1)
+    return {
+        "of_red": red,
+        "of_green": green,
+        "of_blue": blue,
+        "f": _gray_tables(levels)[0] if pixels.ndim == 2 else _f_tables()[0],
+        "index_max": INDEX_MAX,
+        "f_epsilon": F_EPSILON,
+        "of_tangent": 1 / KAPPA,
+        "to_rgb": tuple((XYZ_TO_RGB * white).ravel()),
+        "white": white,
+        "encode8": _encode_table8(),
+        "encode16": _encode_pairs16(),
+    }
+
+
 def linear_xyz(pixels: Pixels, channel: int) -> Floats:
     """Linear light X, Y or Z (channel 0, 1, 2), white = 1, of RGB pixels (rows, W, 3)."""
     tables = _weighted_tables(_levels(pixels.dtype), channel)
@@ -274,6 +297,11 @@ def _encode_table16() -> tuple[Floats, Floats]:
     value = _to_srgb(np.linspace(0, 1, INDEX_MAX + 1) ** 2) * 65535 + 0.5
     slope = np.append(np.diff(value), 0)
     return value.astype(np.float32), slope.astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _encode_pairs16() -> Floats:
+    return np.stack(_encode_table16(), axis=1)
 
 
 @lru_cache(maxsize=1)

@@ -26,7 +26,7 @@ Steps = NDArray[np.uint8]
 KNEE = 0.8  # share of the largest chroma that is left alone
 LIGHTNESS_STEPS = 128  # of the table, over L 0..100
 _HUE_STEPS = 192  # of the table, half round
-_SIDE = _HUE_STEPS + 1  # columns of the table for half the hues
+SIDE = _HUE_STEPS + 1  # columns of the table for half the hues
 _ROW = 512
 _CHROMA_LIMIT = 140.0  # above the chroma of every sRGB colour (blue: 133)
 _HALVINGS = 16  # of the limit: to 0.002
@@ -50,7 +50,9 @@ def max_chroma(lightness: Floats, a: Floats, b: Floats) -> Floats:
     row, column = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     np.multiply(lightness.ravel(), np.float32(LIGHTNESS_STEPS / 100), out=row.reshape(-1)[:size])
     column.reshape(-1)[:size] = _hue_column(a.ravel(), b.ravel())
-    limit: Any = cv2.remap(_table(), column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    limit: Any = cv2.remap(
+        chroma_table(), column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     return limit.reshape(-1)[:size].reshape(a.shape)  # type: ignore[no-any-return]
 
 
@@ -77,7 +79,7 @@ def calm_lightness(a: Floats, b: Floats, margin: float = 1.0) -> tuple[Steps, St
 
 
 def _hue_column(a: Floats, b: Floats) -> Floats:
-    """Where the hue of (a, b) stands in the table, 0 .. 2 * `_SIDE` - 1."""
+    """Where the hue of (a, b) stands in the table, 0 .. 2 * `SIDE` - 1."""
     # Hue is the position on |a| + |b| = 1, two sides (a >= 0, a < 0) of `_HUE_STEPS` steps in b:
     # plain arithmetic, an eighth of the time of arctan2.
     column = np.abs(a)
@@ -86,7 +88,7 @@ def _hue_column(a: Floats, b: Floats) -> Floats:
     np.divide(b, column, out=column)
     column += np.float32(1)
     column *= np.float32(_HUE_STEPS / 2)
-    column += np.multiply(a < 0, np.float32(_SIDE), dtype=np.float32)
+    column += np.multiply(a < 0, np.float32(SIDE), dtype=np.float32)
     return column
 
 
@@ -126,7 +128,7 @@ def compress_chroma(lightness: Floats, a: Floats, b: Floats) -> tuple[Floats, Fl
 
 
 @lru_cache(maxsize=1)
-def _table() -> Floats:
+def chroma_table() -> Floats:
     """Largest chroma (lightness steps + 1, 2 sides of hue steps + 1); 15 ms to compute.
 
     By halving, as if no ray left the gamut twice. One does, in yellow at L 96, by half a percent of
@@ -162,7 +164,7 @@ def _calm_table() -> tuple[Steps, Steps]:
 
     Each column is the narrowest of the hues around it.
     """
-    limit = _table() * np.float32(KNEE)
+    limit = chroma_table() * np.float32(KNEE)
     chroma = np.arange(_CHROMA_LIMIT + 1)
     low = np.empty((len(chroma), limit.shape[1]), np.uint8)
     high = np.empty_like(low)
@@ -174,7 +176,7 @@ def _calm_table() -> tuple[Steps, Steps]:
         low[:, column] = np.searchsorted(rising, chroma)
         high[:, column] = peak + np.searchsorted(-falling, -chroma, side="right") - 1
     # Round the circle: up the side of red, down the side of green. An end stands in both.
-    circle = np.r_[0:_SIDE, 2 * _SIDE - 1 : _SIDE - 1 : -1]
+    circle = np.r_[0:SIDE, 2 * SIDE - 1 : SIDE - 1 : -1]
     for extreme, table in ((np.maximum, low), (np.minimum, high)):
         turned = table[:, circle]
         table[:, circle] = extreme.reduce([np.roll(turned, turn, axis=1) for turn in range(-2, 3)])

@@ -1,8 +1,11 @@
 """A photograph's own luminance + a small ab map -> a full-size colour photograph.
 
-One pass over strips that stay in the cache: f(Y) and Y of the original by table, ab stretched over
-the strip, chroma brought into the gamut where a pixel may need it, the cubes of Lab -> XYZ, one
+One pass over parts that stay in the cache: f(Y) and Y of the original by table, ab stretched over
+the part, chroma brought into the gamut where a pixel may need it, the cubes of Lab -> XYZ, one
 matrix, sRGB by table. Nothing of the picture's size is held but the result.
+
+This is written down twice: here, in NumPy, for strips of rows; and in `strip.c`, four times as fast
+and optional. The tests hold both to the same promises, and to each other.
 
 Whether a pixel may need it is asked once for a cell of the map, as an interval of lightness within
 which all of the cell is below the knee of `gamut.py`: two comparisons of the pixel's own value.
@@ -16,18 +19,27 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recolor_cli.color.compiled import CompiledMerge, compiled_merge
 from recolor_cli.color.curves import (
     Floats,
     Pixels,
     Workspace,
     check_pixels,
+    constants,
     f_to_pixels,
     lookup,
     luminance_index,
 )
-from recolor_cli.color.gamut import LIGHTNESS_STEPS, calm_lightness, chroma_scale
+from recolor_cli.color.gamut import (
+    KNEE,
+    LIGHTNESS_STEPS,
+    SIDE,
+    calm_lightness,
+    chroma_scale,
+    chroma_table,
+)
 from recolor_cli.color.lab import gray_plane, strips
-from recolor_cli.color.upsample import Upsampler
+from recolor_cli.color.upsample import Upsampler, fitted, places
 
 STRIP_PIXELS = 64_000
 SAMPLES = 2  # of the colour's range, for each pixel of the map along each axis
@@ -41,7 +53,8 @@ def merge_ab(
     """Colour a photograph: its luminance is kept at full size and depth, ab comes from a small map.
 
     ab is stretched by cubic convolution, multiplied by `saturation`, and compressed into sRGB at
-    constant hue and lightness. The same bytes whatever the strips and threads.
+    constant hue and lightness. The same bytes whatever the strips and threads; NumPy and the
+    compiled merge differ by rounding, where `compiled.merge_state` says which one it is.
 
     Args:
         pixels: (H, W) grey or (H, W, 3) RGB (its own chroma is dropped), uint8 or uint16.
@@ -59,10 +72,49 @@ def merge_ab(
     out = _checked_out(pixels, out)
     source = gray_plane(pixels)
     f_steps = _f_steps(ab, saturation)
-    upsampler = Upsampler(f_steps, pixels.shape[:2])
+    compiled = compiled_merge()
+    if compiled is None:
+        _merge_strips(source, f_steps, out)
+    else:
+        _merge_compiled(compiled, source, f_steps, out)
+    return out
+
+
+def _merge_compiled(compiled: CompiledMerge, source: Pixels, f_steps: Floats, out: Pixels) -> None:
+    height, width = source.shape[:2]
+    calm = _Calm(f_steps, source)
+    small = fitted(f_steps, (height, width))
+    h, w, _ = small.shape
+    row_cell, row_keys = places(h, height)
+    column_cell, column_keys = places(w, width)
+    compiled(
+        source,
+        out,
+        **constants(source),
+        steps=np.ascontiguousarray(small.transpose(2, 0, 1)),
+        map_height=h,
+        map_width=w,
+        row_cell=row_cell,
+        row_keys=row_keys,
+        column_start=np.searchsorted(column_cell, np.arange(-1, w + 1)).astype(np.int64),
+        column_keys=np.ascontiguousarray(column_keys.T),
+        low=calm.low.astype(np.uint16),
+        count=calm.count.astype(np.uint16),
+        calm_row=calm.row,
+        calm_column=calm.column,
+        calm_width=calm.low.shape[1],
+        chroma=chroma_table(),
+        lightness_steps=LIGHTNESS_STEPS,
+        side=SIDE,
+        knee=KNEE,
+    )
+
+
+def _merge_strips(source: Pixels, f_steps: Floats, out: Pixels) -> None:
+    upsampler = Upsampler(f_steps, source.shape[:2])
     calm = _Calm(f_steps, source)
     work = Workspace()
-    for rows in strips(pixels, STRIP_PIXELS):
+    for rows in strips(source, STRIP_PIXELS):
         index, (f_table, y_table) = luminance_index(source[rows])
         shape = index.shape
         fy = lookup(f_table, index, work.get("fy", shape))
@@ -72,7 +124,6 @@ def merge_ab(
             _compress(fy, f_xz, spot)
         y = lookup(y_table, index, work.get("y", shape))
         f_to_pixels(fy, y, f_xz, out[rows], work)
-    return out
 
 
 class _Calm:
@@ -81,6 +132,12 @@ class _Calm:
     Args:
         f_steps: As of `_f_steps`.
         source: (H, W) grey or (H, W, 3).
+
+    Attributes:
+        low: For each cell the first value, as a number of `luminance_index`.
+        count: And how many.
+        row: (H,) the cells' row of a row of the picture.
+        column: (W,) the same of columns.
     """
 
     def __init__(self, f_steps: Floats, source: Pixels) -> None:
@@ -102,20 +159,20 @@ class _Calm:
         last = (np.searchsorted(f_table, f, side="right") - 1).take(high)
         # Black and white are never calm: the numbers of the calm ones fit into their type.
         count = np.where((low > high) | (first > last), 0, last - first + 1)
-        self._low: NDArray[Any] = np.minimum(first, len(f_table) - 1).astype(kind)
-        self._count: NDArray[Any] = count.astype(kind)
-        self._row = np.arange(height) * h // height
-        self._column = np.arange(width) * w // width
+        self.low: NDArray[Any] = np.minimum(first, len(f_table) - 1).astype(kind)
+        self.count: NDArray[Any] = count.astype(kind)
+        self.row = np.arange(height, dtype=np.int64) * h // height
+        self.column = np.arange(width, dtype=np.int64) * w // width
 
     def outside(self, index: Pixels, rows: slice) -> NDArray[np.intp]:
         """Flat positions, within a strip, of pixels that may have to be compressed."""
         outside = np.empty(index.shape, bool)
-        numbers = self._row[rows]
+        numbers = self.row[rows]
         top = 0
         while top < len(numbers):
             bottom = int(np.searchsorted(numbers, numbers[top], side="right"))
-            low = self._low[numbers[top]].take(self._column)
-            count = self._count[numbers[top]].take(self._column)
+            low = self.low[numbers[top]].take(self.column)
+            count = self.count[numbers[top]].take(self.column)
             # Unsigned numbers: what is below `low` wraps to the largest ones.
             np.greater_equal(np.subtract(index[top:bottom], low), count, out=outside[top:bottom])
             top = bottom

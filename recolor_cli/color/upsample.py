@@ -26,11 +26,8 @@ class Upsampler:
     def __init__(self, small: Floats, size: tuple[int, int]) -> None:
         """Stretch the columns; rows follow on demand."""
         height, width = size
-        h, w, channels = small.shape
-        if h > height or w > width:
-            h, w = min(h, height), min(w, width)
-            averaged = cv2.resize(small, (w, h), interpolation=cv2.INTER_AREA)
-            small = np.asarray(averaged, np.float32).reshape(h, w, channels)
+        small = fitted(small, size)
+        h, _, channels = small.shape
         self.size = size
         self.channels = channels
         # Columns first, as rows of the turned map: (C, w, h) -> (C, W, h), and back to (C, h, W).
@@ -53,10 +50,7 @@ class _Cubic:
         self._source = source
         n = source.shape[1]
         self._same = n == count
-        position = (np.arange(count) + 0.5) * (n / count) - 0.5
-        cell = np.floor(position)
-        self._cell = cell.astype(np.int64)
-        self._weights = _weights_of_keys(position - cell)
+        self._cell, self._weights = places(n, count)
 
     def rows(self, top: int, bottom: int, out: Floats) -> Floats:
         """Rows top .. bottom, written to out."""
@@ -77,6 +71,28 @@ class _Cubic:
                 np.matmul(weights, around, out=target)
             row = end
         return out
+
+
+def fitted(small: Floats, size: tuple[int, int]) -> Floats:
+    """The map (h, w, C), averaged along each axis along which it is larger than the picture."""
+    h, w, channels = small.shape
+    height, width = min(h, size[0]), min(w, size[1])
+    if (height, width) == (h, w):
+        return small
+    averaged = cv2.resize(small, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(averaged, np.float32).reshape(height, width, channels)
+
+
+def places(n: int, count: int) -> tuple[NDArray[np.int64], Floats]:
+    """Where `count` samples lie between n, over the same extent.
+
+    Returns:
+        For each, (count,), the one of the n that it lies after, from -1 on; and the weights of the
+        four around it, (count, 4). Where one is outside, the border's value stands for it.
+    """
+    position = (np.arange(count) + 0.5) * (n / count) - 0.5
+    cell = np.floor(position)
+    return cell.astype(np.int64), _weights_of_keys(position - cell)
 
 
 def _weights_of_keys(t: NDArray[np.float64]) -> Floats:

@@ -1,0 +1,174 @@
+"""The compiled part of the merge: whether it is there, whether it fits, and how it is called.
+
+`hatch_build.py` compiles `strip.c` when the package is installed and a compiler is there. Without
+it, or with RECOLOR_MERGE=numpy in the environment, `merge.py` computes the same with NumPy.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import warnings
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recolor_cli.errors import UsageError
+
+VARIABLE = "RECOLOR_MERGE"  # "compiled" or "numpy"; not set: compiled where that is there
+BLOCK = 32  # as in strip.c
+
+_HERE = Path(__file__).parent
+SOURCE = _HERE / "strip.c"
+LIBRARY = _HERE / ("_strip.dll" if os.name == "nt" else "_strip.so")
+REASON = _HERE / "_strip.txt"  # why there is no library, as hatch_build.py found
+
+_FLOATS, _BYTES = np.dtype(np.float32), np.dtype(np.uint8)
+_SHORTS, _LONGS = np.dtype(np.uint16), np.dtype(np.int64)
+_FIELDS: dict[str, Any] = {  # of `Job` in strip.c: a number's type, or the dtype behind a pointer
+    "pixels": ctypes.c_void_p,
+    "row_step": ctypes.c_ssize_t,
+    "pixel_step": ctypes.c_ssize_t,
+    "channel_step": ctypes.c_ssize_t,
+    "out": ctypes.c_void_p,
+    "height": ctypes.c_int64,
+    "width": ctypes.c_int64,
+    "channels": ctypes.c_int32,
+    "depth": ctypes.c_int32,
+    "of_red": _FLOATS,
+    "of_green": _FLOATS,
+    "of_blue": _FLOATS,
+    "f": _FLOATS,
+    "index_max": ctypes.c_float,
+    "steps": _FLOATS,
+    "map_height": ctypes.c_int64,
+    "map_width": ctypes.c_int64,
+    "row_cell": _LONGS,
+    "row_keys": _FLOATS,
+    "column_start": _LONGS,
+    "column_keys": _FLOATS,
+    "low": _SHORTS,
+    "count": _SHORTS,
+    "calm_row": _LONGS,
+    "calm_column": _LONGS,
+    "calm_width": ctypes.c_int64,
+    "chroma": _FLOATS,
+    "lightness_steps": ctypes.c_int32,
+    "side": ctypes.c_int32,
+    "knee": ctypes.c_float,
+    "f_epsilon": ctypes.c_float,
+    "of_tangent": ctypes.c_float,
+    "to_rgb": ctypes.c_float * 9,
+    "white": ctypes.c_float,
+    "encode8": _BYTES,
+    "encode16": _FLOATS,
+    "wide": _FLOATS,
+    "calm": _SHORTS,
+}
+
+
+class _Job(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_void_p if isinstance(kind, np.dtype) else kind)
+        for name, kind in _FIELDS.items()
+    )
+
+
+class CompiledMerge:
+    """The loaded library.
+
+    Raises:
+        OSError: The file is no library for this machine, or not the one that belongs to strip.c.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Load it and compare it with strip.c."""
+        self._library = ctypes.CDLL(str(path))
+        self._library.recolor_source.restype = ctypes.c_char_p
+        self._library.recolor_job_bytes.restype = ctypes.c_int64
+        self._library.recolor_merge.argtypes = [ctypes.POINTER(_Job)]
+        self._library.recolor_merge.restype = None
+        if (
+            self._library.recolor_source()
+            != hashlib.sha256(SOURCE.read_bytes()).hexdigest().encode()
+        ):
+            raise OSError(f"it was compiled from another {SOURCE.name}")
+        if self._library.recolor_job_bytes() != ctypes.sizeof(_Job):
+            raise OSError(f"{Path(__file__).name} and {SOURCE.name} have different fields")
+
+    def __call__(self, pixels: NDArray[Any], out: NDArray[Any], **values: Any) -> None:
+        """Colour a picture; other threads of Python run meanwhile.
+
+        Args:
+            pixels: (H, W) or (H, W, 3), uint8 or uint16, any strides.
+            out: (H, W, 3) of that dtype, C-contiguous.
+            values: The other fields of `Job` in strip.c: numbers, and arrays of the fields' dtypes.
+
+        Raises:
+            TypeError: An array has another dtype or gaps.
+        """
+        height, width = pixels.shape[:2]
+        values |= {
+            "row_step": pixels.strides[0],
+            "pixel_step": pixels.strides[1],
+            "channel_step": pixels.strides[2] if pixels.ndim == 3 else 0,
+            "height": height,
+            "width": width,
+            "channels": 3 if pixels.ndim == 3 else 1,
+            "depth": pixels.itemsize,
+            "wide": np.empty((4, 2, width), np.float32),
+            "calm": np.empty((2, width + BLOCK), np.uint16),
+        }
+        job = _Job(pixels=pixels.ctypes.data, out=out.ctypes.data)
+        for name, value in values.items():
+            kind = _FIELDS[name]
+            if isinstance(kind, np.dtype):
+                if value.dtype != kind or not value.flags.c_contiguous:
+                    raise TypeError(f"{name} must be {kind} without gaps, got {value.dtype}")
+                value = value.ctypes.data  # `values` keeps the array
+            setattr(job, name, value)
+        self._library.recolor_merge(ctypes.byref(job))
+
+
+def compiled_merge() -> CompiledMerge | None:
+    """The library; None where NumPy computes the merge.
+
+    Raises:
+        UsageError: RECOLOR_MERGE asks for what is not there.
+    """
+    return _load()[0]
+
+
+def merge_state() -> str:
+    """Which one computes the merge, for people: "merge: compiled", or "merge: NumPy" and why.
+
+    Raises:
+        UsageError: RECOLOR_MERGE asks for what is not there.
+    """
+    return f"merge: {_load()[1]}"
+
+
+@lru_cache(maxsize=1)
+def _load() -> tuple[CompiledMerge | None, str]:
+    asked = os.environ.get(VARIABLE, "")
+    if asked not in ("", "compiled", "numpy"):
+        raise UsageError(f"{VARIABLE} is {asked!r}; use compiled or numpy, or unset it")
+    if asked == "numpy":
+        return None, f"NumPy, as {VARIABLE} asks"
+    why = "no C compiler was there at installation"
+    if LIBRARY.exists():
+        try:
+            return CompiledMerge(LIBRARY), "compiled"
+        except (OSError, AttributeError) as error:  # AttributeError: a function is missing
+            why = f"{LIBRARY.name} does not load: {error}; install recolor again, or 'make setup'"
+            if not asked:
+                warnings.warn(f"merge: NumPy, {why}", RuntimeWarning, stacklevel=2)
+    elif REASON.exists():
+        why = REASON.read_text(encoding="utf-8").strip()
+    if asked:
+        raise UsageError(f"{VARIABLE} is {asked!r}, but {why}; unset it")
+    return None, f"NumPy, {why}"
