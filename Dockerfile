@@ -14,7 +14,11 @@ COPY pyproject.toml constraints.txt ./
 RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb')); \
         print(*p['project']['dependencies'], sep='\n')" > requirements.txt \
     && PIP_EXTRA_INDEX_URL="$TORCH_INDEX" pip install -c constraints.txt -r requirements.txt
-COPY README.md LICENSE weights.json ./
+# For the compiled part of the merge; the image below has no compiler.
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
+COPY README.md LICENSE weights.json hatch_build.py ./
 COPY recolor_cli recolor_cli
 RUN pip install --no-deps .
 

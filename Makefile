@@ -7,13 +7,17 @@ BIN := .venv/bin
 T ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix docs generate examples pictures bench wheel clean
+.PHONY: help setup compile demo test check fix docs generate examples pictures bench wheel clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 setup: ## .venv with what the program needs
 	@$(PYTHON) tools/setup.py run
+
+compile: ## the compiled merge anew, after a change of strip.c
+	@$(PYTHON) tools/setup.py test
+	$(BIN)/python hatch_build.py
 
 demo: setup ## colour examples/ into out/
 	$(BIN)/python -m recolor_cli colorize examples -o out

@@ -18,6 +18,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from recolor_cli.color.compiled import merge_state
 from recolor_cli.color.lab import luminance, small_luminance
 from recolor_cli.color.merge import merge_ab
 
@@ -87,6 +88,7 @@ def main() -> None:
                 taken[name].append(time.process_time() - start)
     median = {name: statistics.median(times) for name, times in taken.items()}
     codec = median["decode grey"] + median["encode RGB"]
+    print(merge_state())
     print(f"{'':24}{'ms':>8}{'ms/MP':>9}{'of codec':>10}   ({options.megapixels:g} MP, one thread)")
     for name, seconds in median.items():
         ms = seconds * 1e3

@@ -22,7 +22,7 @@ from typing import Any
 
 import cv2
 
-from recolor_cli.color import merge
+from recolor_cli.color import compiled, merge
 from recolor_cli.colorize import benchmark, colorizer, stages
 from recolor_cli.colorize.files import Run
 from recolor_cli.colorize.plan import make_plan
@@ -37,6 +37,9 @@ STEPS: tuple[tuple[Any, str, str], ...] = (
     (colorizer, "kind_of", "has it colour already"),
     (colorizer.Colorizer, "paint", "network"),
     (colorizer, "merge_ab", "merge: the rest"),
+    (compiled.CompiledMerge, "__call__", "merge: compiled"),
+    (merge._Calm, "__init__", "merge: where is the gamut's edge"),
+    # With RECOLOR_MERGE=numpy:
     (merge, "_compress", "merge: gamut"),
     (merge, "f_to_pixels", "merge: Lab to sRGB"),
     (merge, "lookup", "merge: tables"),
@@ -126,7 +129,8 @@ def main() -> int:
             if number:  # the first one loads weights and fills tables
                 for step, seconds in clock.spent.items():
                     each[step].append(seconds)
-        machine = str(run.colorizer.machine) if run.colorizer else ""
+        assert run.colorizer is not None
+        machine = f"{run.colorizer.machine}; {run.colorizer.merged_by}"
     median = {step: statistics.median(many) for step, many in each.items()}
     total = sum(median.values())
     print(f"one photograph of {options.megapixels:g} megapixels, {options.format}, {machine}")

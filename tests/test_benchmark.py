@@ -14,6 +14,7 @@ from colorize_fixtures import save_tiny_weights
 from typer.testing import CliRunner
 
 from recolor_cli.cli.app import app
+from recolor_cli.color.compiled import merge_state
 from recolor_cli.colorize import benchmark
 from recolor_cli.colorize.benchmark import copies, make_photographs, memory_now, peak_memory
 from recolor_cli.images.read import read_photo
@@ -66,6 +67,7 @@ def test_figures_are_for_the_whole_folder_and_agree(weights: Path) -> None:
     assert whole["ratio"] == pytest.approx(timings["colorize"]["seconds"] / parts, rel=0.01)
     assert (whole["workers"], whole["painters"]) == (1, 1)
     assert whole["machine"].startswith("cpu")
+    assert f"merge: {whole['merge']}" == merge_state()
     assert whole["peak_bytes"] > whole["start_bytes"] * 0.9
 
 
@@ -76,6 +78,7 @@ def test_people_get_a_table_and_a_verdict(weights: Path) -> None:
     assert code == 0
     assert [line.split()[0] for line in out.splitlines()[1:4]] == ["codec", "network", "colorize"]
     assert "times as long as codec and network together" in out
+    assert merge_state() in out.splitlines()
     assert "2 photographs of 0.02 megapixels, tiff" in err
 
 

@@ -76,7 +76,9 @@ def test_what_the_image_copies_is_in_the_repository_and_not_ignored() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     needed = {project["project"]["readme"], *project["project"]["license-files"]}
     needed |= set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"])
+    needed |= {"hatch_build.py"}
     assert needed <= set(copied), "or the wheel does not build inside"
+    assert any("gcc" in rest for name, rest in instructions() if name == "RUN"), "or NumPy merges"
 
 
 def test_the_image_runs_our_command_and_not_as_root() -> None:

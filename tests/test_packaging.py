@@ -63,6 +63,14 @@ def test_the_wheel_has_nothing_that_is_not_the_package(wheel: zipfile.ZipFile) -
     assert all(top == "recolor_cli" or top.endswith(".dist-info") for top in tops), tops
 
 
+def test_a_wheel_with_compiled_code_is_for_one_kind_of_machine(wheel: zipfile.ZipFile) -> None:
+    compiled = any("/_strip.so" in name or "/_strip.dll" in name for name in wheel.namelist())
+    assert compiled or any("/_strip.txt" in name for name in wheel.namelist()), "or the reason"
+    name = Path(wheel.filename or "").name
+    assert "-py3-none-" in name
+    assert name.endswith("-any.whl") != compiled
+
+
 def test_the_wheel_says_its_licence_and_its_command(wheel: zipfile.ZipFile) -> None:
     text = {name.rpartition("/")[2]: name for name in wheel.namelist() if ".dist-info/" in name}
     assert "License-Expression: MIT" in wheel.read(text["METADATA"]).decode()
@@ -118,8 +126,9 @@ def setup(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def bare_clone(tmp_path: Path) -> Path:
     """A clone whose .venv is there, and whose `pip` only writes down what it was asked."""
-    for name in ("pyproject.toml", "constraints.txt", "tools/setup.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    deciding = ("hatch_build.py", "recolor_cli/color/strip.c")
+    for name in ("pyproject.toml", "constraints.txt", "tools/setup.py", *deciding):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
@@ -153,6 +162,19 @@ def test_set_up_follows_changed_requirements(bare_clone: Path) -> None:
     with (bare_clone / "constraints.txt").open("a") as file:
         file.write("# newer\n")
     assert "changed" in setup(bare_clone, "run").stderr
+
+
+@posix
+def test_set_up_compiles_anew_when_the_c_code_changed(bare_clone: Path) -> None:
+    setup(bare_clone, "run")
+    with (bare_clone / "recolor_cli" / "color" / "strip.c").open("a") as file:
+        file.write("/* newer */\n")
+    reason = bare_clone / "recolor_cli" / "color" / "_strip.txt"
+    reason.write_text("no C compiler was there at installation\n")
+    again = setup(bare_clone, "run")
+    assert again.returncode == 0
+    assert "no C compiler was there at installation; colouring works" in again.stderr
+    assert (bare_clone / "pip-calls").read_text().count("pip install") == 2
 
 
 @posix

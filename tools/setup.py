@@ -23,6 +23,7 @@ PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 OLDEST = (3, 11)
 LAST_LINES = 15  # of what pip said, when it fails
 
+DECIDING = ("pyproject.toml", "constraints.txt", "hatch_build.py", "recolor_cli/color/strip.c")
 EXTRAS = {"run": "", "test": "[test]", "docs": "[test,docs]"}
 # Later purposes contain the earlier ones.
 CONTAINED_IN = {"run": ("run", "test", "docs"), "test": ("test", "docs"), "docs": ("docs",)}
@@ -54,6 +55,9 @@ def main(arguments: list[str]) -> int:
         say(f"pip ended with {status}; the lines above say why, .venv/setup.log has the rest")
         say("run the same command again to go on, or delete .venv to start afresh")
         return status
+    missing = ROOT / "recolor_cli" / "color" / "_strip.txt"  # by hatch_build.py
+    if missing.exists():
+        say(f"{read(missing).strip()}; colouring works, and large photographs take longer")
     stamp(purpose).write_text(wanted, encoding="utf-8")
     say("ready in .venv")
     return 0
@@ -94,8 +98,8 @@ def has_pip() -> bool:
 
 
 def fingerprint() -> str:
-    """Changes when the packages may have to: other pins, another Python, a clone that moved."""
-    parts = [(ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt")]
+    """Changes when .venv may have to: other pins or C code, another Python, a clone that moved."""
+    parts = [(ROOT / name).read_bytes() for name in DECIDING]
     parts += [platform.python_version().encode(), str(ROOT).encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 

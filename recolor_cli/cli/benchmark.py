@@ -99,6 +99,7 @@ def _tell(measured: Benchmark, console: Console) -> None:
         {
             "event": "benchmark",
             "machine": measured.machine,
+            "merge": measured.merged_by.removeprefix("merge: "),
             "workers": measured.workers,
             "painters": measured.painters,
             "start_seconds": round(measured.start_seconds, 3),
@@ -127,6 +128,7 @@ def _tell(measured: Benchmark, console: Console) -> None:
         f"{measured.machine}; {measured.workers} threads for files, {measured.painters} for the "
         f"network; weights loaded in {measured.start_seconds:.1f} s"
     )
+    console.data(measured.merged_by)
     console.data(f"colorize takes {ratio:.2f} times as long as codec and network together")
     if measured.start_bytes is not None and measured.peak_bytes is not None:
         beyond = measured.peak_bytes - measured.start_bytes

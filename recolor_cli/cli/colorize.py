@@ -303,7 +303,7 @@ def _work(
                     painters = run.colorizer.painters(run.workers)
                     console.detail(
                         f"{run.colorizer.machine}, {run.workers} workers, "
-                        f"{painters} for the network"
+                        f"{painters} for the network; {run.colorizer.merged_by}"
                     )
                     told = True
                 _show(result, run, console)

@@ -26,7 +26,7 @@ EPILOG = "\n\n".join(
         "pyproject.toml's tool.recolor here or above, then your own file, then defaults",
     )
 )
-OTHER_VARIABLES = {"RECOLOR_CONFIG", "RECOLOR_CACHE", "RECOLOR_WEIGHTS_JSON"}
+OTHER_VARIABLES = {"RECOLOR_CONFIG", "RECOLOR_CACHE", "RECOLOR_WEIGHTS_JSON", "RECOLOR_MERGE"}
 
 
 def config(

@@ -80,6 +80,7 @@ class Benchmark:
 
     Attributes:
         machine: Device and number format, for people.
+        merged_by: What merges colour and luminance, for people.
         workers: Threads that decode and encode.
         painters: Threads that run the network.
         start_seconds: Loading the weights.
@@ -90,6 +91,7 @@ class Benchmark:
     """
 
     machine: str
+    merged_by: str
     workers: int
     painters: int
     start_seconds: float
@@ -157,8 +159,9 @@ def run_benchmark(
             timed("codec", lambda: codec(paths, colored, workers, settings)),
             timed("network", lambda: network(colorizer, seen, photos, painters)),
         )
-        machine = str(colorizer.machine)
-    return Benchmark(machine, workers, painters, start, start_bytes, peak_bytes, (*parts, whole))
+        machine, merged_by = str(colorizer.machine), colorizer.merged_by
+    memory = (start_bytes, peak_bytes)
+    return Benchmark(machine, merged_by, workers, painters, start, *memory, (*parts, whole))
 
 
 class _Loaded(Run):

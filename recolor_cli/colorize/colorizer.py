@@ -15,6 +15,7 @@ from PIL import Image
 
 from recolor_cli.checkpoints import ColorModel
 from recolor_cli.checkpoints.card import code_version
+from recolor_cli.color.compiled import merge_state
 from recolor_cli.color.hints import Hint, apply_hints
 from recolor_cli.color.lab import small_luminance
 from recolor_cli.color.merge import merge_ab
@@ -92,6 +93,7 @@ class Colorizer:
     Attributes:
         model: The `ColorModel` in use.
         machine: Device and number format.
+        merged_by: What merges colour and luminance, compiled code or NumPy, for people.
 
     Raises:
         WeightsError: The weights are missing, or are not what they should be.
@@ -120,6 +122,7 @@ class Colorizer:
             temperature=temperature,
             batch_size=batch_size,
         )
+        self.merged_by = merge_state()
         if isinstance(model, ColorModel):
             self.model = model
             self.machine = Machine(model.device, _precision_of(model))
