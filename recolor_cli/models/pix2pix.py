@@ -8,7 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from recolor_cli.models.coarse import DoublingConv, HalvingConv
 from recolor_cli.models.heads import space_of
+from recolor_cli.models.layers import dense_gradient
 from recolor_cli.models.noise import NoisyDropout
 from recolor_cli.models.sizes import check_multiple
 
@@ -74,7 +76,7 @@ class Pix2PixUNet(nn.Module):
             skips.append(x)
         skips.pop()  # the innermost map is x itself
         for up in self.up:
-            x = torch.cat((up(x), skips.pop()), dim=1)
+            x = torch.cat((dense_gradient(up(x)), skips.pop()), dim=1)
         color: Tensor = self.head(x)
         return color
 
@@ -82,7 +84,7 @@ class Pix2PixUNet(nn.Module):
 def _down_step(inputs: int, outputs: int, *, norm: bool, first: bool) -> nn.Sequential:
     """LeakyReLU, 4x4 convolution of stride 2, batch norm; the first and innermost lack some."""
     parts: list[nn.Module] = [] if first else [nn.LeakyReLU(0.2)]
-    parts.append(nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False))
+    parts.append(HalvingConv(inputs, outputs))
     if norm:
         parts.append(nn.BatchNorm2d(outputs))
     return nn.Sequential(*parts)
@@ -92,7 +94,7 @@ def _up_step(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
     """ReLU, 4x4 transposed convolution of stride 2, batch norm, dropout where the rate is not 0."""
     parts: list[nn.Module] = [
         nn.ReLU(),
-        nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False),
+        DoublingConv(inputs, outputs),
         nn.BatchNorm2d(outputs),
     ]
     if dropout:
