@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from color_fixtures import merge_ways
 from skimage.color import rgb2lab
 
 from recolor_cli.color import curves, lab
@@ -69,17 +70,31 @@ def _area_matrix(n: int, m: int) -> np.ndarray:
     return overlap / overlap.sum(axis=1, keepdims=True)
 
 
+@pytest.fixture(params=["numpy", "compiled"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lab, "compiled_merge", lambda: merge_ways()[request.param])
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("strip", [30, 200, 100_000])
 @pytest.mark.parametrize("size", [(1, 1), (7, 9), (13, 31), (89, 70), (90, 70)])
 def test_small_luminance_is_the_mean_over_areas(
-    size: tuple[int, int], strip: int, monkeypatch: pytest.MonkeyPatch
+    size: tuple[int, int],
+    strip: int,
+    channels: int,
+    dtype: type,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(lab, "STRIP_PIXELS", strip)
-    rgb = _random_rgb(np.uint8, 255)
+    rgb = _random_rgb(dtype, np.iinfo(dtype).max)
+    rgb = rgb if channels == 3 else rgb[..., 0]
     expected = _area_matrix(90, size[0]) @ lab.luminance(rgb) @ _area_matrix(70, size[1]).T
     np.testing.assert_allclose(lab.small_luminance(rgb, size), expected, atol=0.002)
 
 
+@pytest.mark.usefixtures("way")
 def test_small_luminance_may_grow_one_axis() -> None:
     strip = np.linspace(0, 255, 2000).astype(np.uint8)[None]
     small = lab.small_luminance(strip, (4, 50))

@@ -1,7 +1,8 @@
 """The compiled part of the merge: whether it is there, whether it fits, and how it is called.
 
 `hatch_build.py` compiles `strip.c` when the package is installed and a compiler is there. Without
-it, or with RECOLOR_MERGE=numpy in the environment, `merge.py` computes the same with NumPy.
+it, or with RECOLOR_MERGE=numpy in the environment, `merge.py` and `lab.py` compute the same with
+NumPy.
 """
 
 from __future__ import annotations
@@ -92,6 +93,12 @@ class CompiledMerge:
         self._library.recolor_job_bytes.restype = ctypes.c_int64
         self._library.recolor_merge.argtypes = [ctypes.POINTER(_Job)]
         self._library.recolor_merge.restype = None
+        self._library.recolor_bands.argtypes = [
+            ctypes.POINTER(_Job),
+            ctypes.c_int64,
+            ctypes.c_void_p,
+        ]
+        self._library.recolor_bands.restype = None
         if (
             self._library.recolor_source()
             != hashlib.sha256(SOURCE.read_bytes()).hexdigest().encode()
@@ -111,27 +118,52 @@ class CompiledMerge:
         Raises:
             TypeError: An array has another dtype or gaps.
         """
-        height, width = pixels.shape[:2]
+        width = pixels.shape[1]
         values |= {
-            "row_step": pixels.strides[0],
-            "pixel_step": pixels.strides[1],
-            "channel_step": pixels.strides[2] if pixels.ndim == 3 else 0,
-            "height": height,
-            "width": width,
-            "channels": 3 if pixels.ndim == 3 else 1,
-            "depth": pixels.itemsize,
             "wide": np.empty((4, 2, width), np.float32),
             "calm": np.empty((2, width + BLOCK), np.uint16),
         }
-        job = _Job(pixels=pixels.ctypes.data, out=out.ctypes.data)
-        for name, value in values.items():
-            kind = _FIELDS[name]
-            if isinstance(kind, np.dtype):
-                if value.dtype != kind or not value.flags.c_contiguous:
-                    raise TypeError(f"{name} must be {kind} without gaps, got {value.dtype}")
-                value = value.ctypes.data  # `values` keeps the array
-            setattr(job, name, value)
+        job = _job(pixels, values)
+        job.out = out.ctypes.data
         self._library.recolor_merge(ctypes.byref(job))
+
+    def bands(self, pixels: NDArray[Any], count: int, **values: Any) -> NDArray[np.float32]:
+        """The mean f(Y) of `count` equal bands of rows: (count, W); other threads run meanwhile.
+
+        Args:
+            pixels: (H, W) or (H, W, 3), uint8 or uint16, any strides.
+            count: At most H.
+            values: The fields of `Job` in strip.c that luminance needs.
+
+        Raises:
+            TypeError: As before.
+        """
+        means = np.empty((count, pixels.shape[1]), np.float32)
+        job = _job(pixels, values)
+        self._library.recolor_bands(ctypes.byref(job), count, means.ctypes.data)
+        return means
+
+
+def _job(pixels: NDArray[Any], values: dict[str, Any]) -> _Job:
+    """Filled in; points into the arrays, which the caller has to keep."""
+    numbers = {
+        "row_step": pixels.strides[0],
+        "pixel_step": pixels.strides[1],
+        "channel_step": pixels.strides[2] if pixels.ndim == 3 else 0,
+        "height": pixels.shape[0],
+        "width": pixels.shape[1],
+        "channels": 3 if pixels.ndim == 3 else 1,
+        "depth": pixels.itemsize,
+    }
+    job = _Job(pixels=pixels.ctypes.data)
+    for name, value in {**numbers, **values}.items():
+        kind = _FIELDS[name]
+        if isinstance(kind, np.dtype):
+            if value.dtype != kind or not value.flags.c_contiguous:
+                raise TypeError(f"{name} must be {kind} without gaps, got {value.dtype}")
+            value = value.ctypes.data
+        setattr(job, name, value)
+    return job
 
 
 def compiled_merge() -> CompiledMerge | None:

@@ -166,26 +166,34 @@ def luminance_index(pixels: Pixels) -> tuple[Pixels, tuple[Floats, Floats]]:
     return _index(np.sqrt(light, out=light)), _f_tables()
 
 
-def constants(pixels: Pixels) -> dict[str, Any]:
-    """The tables and numbers that the compiled merge needs for (H, W) or (H, W, 3) pixels.
+def reading(pixels: Pixels) -> dict[str, Any]:
+    """What compiled code needs to read f(Y) from (H, W) or (H, W, 3) pixels.
 
     Returns:
         Fields of `Job` in `strip.c`, by name.
     """
-    levels, white = _levels(pixels.dtype), white_of(pixels.dtype)
+    levels = _levels(pixels.dtype)
+    if pixels.ndim == 2:
+        return {"f": _gray_tables(levels)[0]}
     red, green, blue = _weighted_tables(levels, 1)
+    tables = {"of_red": red, "of_green": green, "of_blue": blue, "f": _f_tables()[0]}
+    return {**tables, "index_max": INDEX_MAX}
+
+
+def writing(pixels: Pixels) -> dict[str, Any]:
+    """What compiled code needs to get from f(X), f(Y), f(Z) to sRGB of the pixels' dtype.
+
+    Returns:
+        Fields of `Job` in `strip.c`, by name.
+    """
+    white, eight = white_of(pixels.dtype), pixels.itemsize == 1
+    tables = {"encode8": _encode_table8()} if eight else {"encode16": _encode_pairs16()}
     return {
-        "of_red": red,
-        "of_green": green,
-        "of_blue": blue,
-        "f": _gray_tables(levels)[0] if pixels.ndim == 2 else _f_tables()[0],
-        "index_max": INDEX_MAX,
         "f_epsilon": F_EPSILON,
         "of_tangent": 1 / KAPPA,
         "to_rgb": tuple((XYZ_TO_RGB * white).ravel()),
         "white": white,
-        "encode8": _encode_table8(),
-        "encode16": _encode_pairs16(),
+        **tables,
     }
 
 

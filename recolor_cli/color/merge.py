@@ -25,10 +25,11 @@ from recolor_cli.color.curves import (
     Pixels,
     Workspace,
     check_pixels,
-    constants,
     f_to_pixels,
     lookup,
     luminance_index,
+    reading,
+    writing,
 )
 from recolor_cli.color.gamut import (
     KNEE,
@@ -90,7 +91,8 @@ def _merge_compiled(compiled: CompiledMerge, source: Pixels, f_steps: Floats, ou
     compiled(
         source,
         out,
-        **constants(source),
+        **reading(source),
+        **writing(out),
         steps=np.ascontiguousarray(small.transpose(2, 0, 1)),
         map_height=h,
         map_width=w,

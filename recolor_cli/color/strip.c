@@ -1,4 +1,5 @@
 /* The merge of merge.py in one pass: a photograph's own luminance + a stretched ab map -> sRGB.
+   And what comes before: its luminance, averaged over bands of rows, as in lab.py.
 
    A row goes through the processor in chunks that stay in its first cache, each step a plain loop
    over one chunk. merge.py is what this is held to: all tables and constants come from there.
@@ -357,17 +358,23 @@ static void compress_blocks(const Job *job, int64_t left, int n, Chunk *c)
     }
 }
 
+/* f(Y) of n pixels, and their numbers. */
+static void read_pixels(const Job *job, int64_t y, int64_t left, int n, Chunk *c)
+{
+    const uint8_t *from = job->pixels + y * job->row_step + left * job->pixel_step;
+    if (job->channels == 1) {
+        read_gray(job, from, n, c);
+    } else {
+        read_light(job, from, n, c->fy);
+        index_light(c->fy, job->index_max, n, c->index);
+    }
+    look_up(job->f, c->index, n, c->fy);
+}
+
 static void merge_chunk(const Job *job, int64_t y, int64_t left, int n, const float *const wide[4])
 {
     Chunk c;
-    const uint8_t *from = job->pixels + y * job->row_step + left * job->pixel_step;
-    if (job->channels == 1) {
-        read_gray(job, from, n, &c);
-    } else {
-        read_light(job, from, n, c.fy);
-        index_light(c.fy, job->index_max, n, c.index);
-    }
-    look_up(job->f, c.index, n, c.fy);
+    read_pixels(job, y, left, n, &c);
     for (int channel = 0; channel < 2; channel++) {
         const float *rows[4];
         for (int i = 0; i < 4; i++)
@@ -396,6 +403,32 @@ void recolor_merge(const Job *job)
         for (int64_t left = 0; left < job->width; left += CHUNK) {
             int64_t n = job->width - left;
             merge_chunk(job, y, left, n < CHUNK ? (int)n : CHUNK, wide);
+        }
+    }
+}
+
+EVERY_PROCESSOR static void add(const float *values, float share, int n, float *restrict total)
+{
+    for (int i = 0; i < n; i++)
+        total[i] += values[i] * share;
+}
+
+/* The mean f(Y) of as many equal bands of rows: (bands, width). Two bands may share a row. */
+void recolor_bands(const Job *job, int64_t bands, float *out)
+{
+    double height = (double)job->height / (double)bands;
+    memset(out, 0, (size_t)(bands * job->width) * sizeof *out);
+    for (int64_t band = 0; band < bands; band++, out += job->width) {
+        double top = (double)band * height, bottom = (double)(band + 1) * height;
+        for (int64_t y = (int64_t)top; y < job->height && (double)y < bottom - 1e-9; y++) {
+            double from = (double)y > top ? (double)y : top;
+            double to = (double)(y + 1) < bottom ? (double)(y + 1) : bottom;
+            for (int64_t left = 0; left < job->width; left += CHUNK) {
+                int n = job->width - left < CHUNK ? (int)(job->width - left) : CHUNK;
+                Chunk c;
+                read_pixels(job, y, left, n, &c);
+                add(c.fy, (float)((to - from) / height), n, out + left);
+            }
         }
     }
 }
