@@ -15,6 +15,9 @@ Both train the same networks on the same files with the same losses, from file t
 Three things are measured, each alternating between the two, so that a busy machine is unfair to
 both alike: the data path alone, the step alone (on a batch that is there), and both as they run. An
 epoch is driven before, which fills the caches. Medians of all rounds, and their ratios.
+
+On a machine that does other things as well, `--processor-time` compares the step alone: on one
+thread, by the time that it had the processor.
 """
 
 from __future__ import annotations
@@ -51,7 +54,6 @@ from recolor_cli.training.material import load_material
 from recolor_cli.training.players import assemble
 
 READY = 4  # batches that may be there already when the data path alone is timed
-PARTS = ("data", "step", "both")
 
 
 def write_files(folder: Path, first: int, count: int) -> None:
@@ -176,7 +178,7 @@ class Ours:
 
 
 def measure(side: Any, steps: int, batch: int, device: torch.device) -> dict[str, float]:
-    """Seconds an image in each of `PARTS`."""
+    """Seconds an image: the data path, the step, both."""
 
     def timed(action: Callable[[], object]) -> float:
         start = time.perf_counter()
@@ -194,6 +196,16 @@ def measure(side: Any, steps: int, batch: int, device: torch.device) -> dict[str
     return {"data": data, "step": step, "both": timed(lambda: side.step(side.load()))}
 
 
+def measure_processor(side: Any, steps: int, batch: int, device: torch.device) -> dict[str, float]:
+    """Seconds an image that the step alone has the processor; on one thread that is its work."""
+    assert device.type == "cpu", "an accelerator's work is not the processor's"
+    ready = side.load()
+    start = time.process_time()
+    for _ in range(steps):
+        side.step(ready)
+    return {"step": (time.process_time() - start) / (steps * batch)}
+
+
 def main() -> None:
     """Train both ways, in turns, and print them side by side."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -205,6 +217,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--cache", default="ram", choices=("ram", "device"))
+    parser.add_argument("--processor-time", action="store_true")
     parser.add_argument("--quick", action="store_true", help="4 files, thin networks, 1 round")
     options = parser.parse_args()
     if options.quick:
@@ -215,8 +228,11 @@ def main() -> None:
         min_chroma=0.0, precision=options.precision, cache=options.cache,
         network_arguments={"base": options.base}, discriminator_arguments={"base": options.base},
     )  # fmt: skip
-    machine = choose_machine(options.device, recipe.precision)
+    machine = choose_machine(options.device, recipe.precision, training=True)
     steps = options.images // options.batch
+    measured = measure_processor if options.processor_time else measure
+    if options.processor_time:
+        torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name, "train")
         write_files(folder, 0, options.images)
@@ -228,9 +244,7 @@ def main() -> None:
             "theirs": Theirs(folder, recipe, machine),
             "ours": Ours(folder, recipe, machine),
         }
-        seconds: dict[str, dict[str, list[float]]] = {
-            name: {part: [] for part in PARTS} for name in sides
-        }
+        seconds: dict[str, dict[str, list[float]]] = {name: {} for name in sides}
         warm_up = [side for side in sides.values() for _ in range(steps)]
         for side in warm_up:
             side.load()
@@ -239,9 +253,9 @@ def main() -> None:
         turns = cycle([list(sides), list(reversed(sides))])  # nobody always comes first
         for _, turn in zip(range(options.rounds), turns, strict=False):
             for name in turn:
-                found = measure(sides[name], steps, options.batch, machine.device)
+                found = measured(sides[name], steps, options.batch, machine.device)
                 for part, value in found.items():
-                    seconds[name][part].append(value)
+                    seconds[name].setdefault(part, []).append(value)
         for side in sides.values():
             side.close()
     report(seconds)
@@ -249,7 +263,7 @@ def main() -> None:
 
 def report(seconds: dict[str, dict[str, list[float]]]) -> None:
     """Medians in ms an image and images/s, and how many times faster ours are."""
-    print(f"{'':<8}" + "".join(f"{part:>22}" for part in PARTS))
+    print(f"{'':<8}" + "".join(f"{part:>22}" for part in seconds["ours"]))
     medians = {
         name: {part: statistics.median(values) for part, values in parts.items()}
         for name, parts in seconds.items()
@@ -257,7 +271,7 @@ def report(seconds: dict[str, dict[str, list[float]]]) -> None:
     for name, parts in medians.items():
         row = "".join(f"{1000 * s:>10.2f} ms {1 / s:>7.2f}/s" for s in parts.values())
         print(f"{name:<8}{row}")
-    ratios = {part: medians["theirs"][part] / medians["ours"][part] for part in PARTS}
+    ratios = {part: medians["theirs"][part] / medians["ours"][part] for part in seconds["ours"]}
     print(f"{'ratio':<8}" + "".join(f"{ratio:>21.2f}x" for ratio in ratios.values()))
 
 

@@ -65,9 +65,16 @@ def test_bf16_only_where_it_is_faster(gpus, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(UsageError, match="fp16"):
         choose_precision(cuda, "bf16")
     assert choose_precision(torch.device("mps")) == "fp32"
-    for flags, wanted in ((("avx2",), "fp32"), (("avx512_bf16",), "fp32"), (("amx_bf16",), "bf16")):
-        monkeypatch.setattr("recolor_cli.devices._cpu_flags", lambda flags=flags: frozenset(flags))
+    for flag, wanted, trained in (
+        ("avx2", "fp32", "fp32"),
+        ("avx512_bf16", "fp32", "bf16"),
+        ("amx_bf16", "bf16", "bf16"),
+    ):
+        monkeypatch.setattr("recolor_cli.devices._cpu_flags", lambda flag=flag: frozenset({flag}))
         assert choose_precision(cpu) == wanted
+        assert choose_precision(cpu, training=True) == trained
+        assert choose_precision(cpu, "fp32", training=True) == "fp32"
+        assert choose_machine("cpu", training=True).precision == trained
 
 
 def test_half_precision_on_a_cpu_is_refused() -> None:
