@@ -65,7 +65,11 @@ def looks_like(line: str) -> str:
     """A pattern for the line that a page shows: fractions, spaces and processors are free."""
     pattern = re.sub(r"\d+\\\.\d+", r"\\d+(\\.\\d+)?", re.escape(line))
     pattern = re.sub(r"(\\ )+", r"\\s+", pattern)
-    return pattern.replace(r"\(2\s+cores\)", r".*").replace("cpu", r"\S+")
+    return (
+        pattern.replace(r"\(2\s+cores\)", r".*")
+        .replace("cpu", r"\S+")
+        .replace("fp32", r"(fp32|bf16)")
+    )
 
 
 def test_a_line_that_is_shown_is_held_to_what_is_printed() -> None:
