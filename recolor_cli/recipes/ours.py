@@ -12,6 +12,10 @@ BASE = Recipe(
         "second_encoder": "mobilenetv2",
         "tail": 384,
         "widths": (320, 256, 128, 96),
+        # Surfaces are decided as one, in training as in use (log.md).
+        "calm_cells": 7,
+        "calm_lightness": 3,
+        "calm_near_lightness": 2.5,
     },
     encoder_weights="shipped",
     second_encoder_weights="shipped",
@@ -29,6 +33,7 @@ BASE = Recipe(
     age_jpeg=0.05,
     objective="bins",
     rebalance_uniform=0.75,
+    temperature=0.2,
     optimizer="adamw",
     lr=1.2e-3,
     weight_decay=0.01,
