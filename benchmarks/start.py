@@ -34,7 +34,7 @@ mark("import torch")
 from recolor_cli.cli.app import main
 from recolor_cli.colorize.colorizer import Colorizer
 from recolor_cli.colorize.files import Run
-mark("import the rest, recolor included")
+mark("import the rest of the program")
 colorizer = Colorizer(sys.argv[1], offline=True)
 mark("load the weights")
 colorizer.colorize(sys.argv[2])
