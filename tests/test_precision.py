@@ -12,8 +12,8 @@ from recolor_cli.color.lab import small_luminance
 from recolor_cli.colorize.colorizer import Colorizer
 from recolor_cli.colorize.network import Answer, fit
 
-MEAN_AB = 1.5  # Lab units, over a picture
-MOST_AB = 7.0  # for 99 of 100 pixels
+MEAN_AB = 0.5  # Lab units, over a picture
+MOST_AB = 3.0  # for 99 of 100 pixels
 
 
 @pytest.fixture(scope="module")
