@@ -102,13 +102,33 @@ def workers_of(cluster: Any) -> list[int]:
     return found
 
 
-class Command:
-    """`recolor colorize` in a process of its own."""
+# `recolor` whose workers take their time, so that a run can be met half-way however fast this
+# machine is. A class of the main program travels to the workers by value.
+SLOW = """
+import sys, time
+from recolor_cli.cli.app import main
+from recolor_cli.colorize.cluster import driver
+from recolor_cli.colorize.cluster.worker import Worker
 
-    def __init__(self, *argv: object) -> None:
+class Slow(Worker):
+    def _until_stopped(self, jobs):
+        for job in super()._until_stopped(jobs):
+            time.sleep(0.05)
+            yield job
+
+driver.Worker = Slow
+main()
+"""
+
+
+class Command:
+    """`recolor colorize` in a process of its own, with workers that are slow if that is wanted."""
+
+    def __init__(self, *argv: object, slow: bool = False) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        program = ("-c", SLOW) if slow else ("-m", "recolor_cli")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "recolor_cli", "colorize", *map(str, argv), "--json"],
+            [sys.executable, *program, "colorize", *map(str, argv), "--json"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -130,8 +150,8 @@ def command() -> Iterator[Callable[..., Command]]:
     """Starts commands, and ends those that a failed test leaves behind."""
     begun: list[Command] = []
 
-    def start(*argv: object) -> Command:
-        begun.append(Command(*argv))
+    def start(*argv: object, slow: bool = False) -> Command:
+        begun.append(Command(*argv, slow=slow))
         return begun[-1]
 
     yield start
@@ -238,15 +258,15 @@ def test_a_killed_driver_s_run_is_taken_up_again(
 ) -> None:
     out = tmp_path / "out"
     argv = (photos, "-o", out, "-m", weights, "--cluster", cluster.address, "--workers", 1)
-    first = command(*argv)
+    first = command(*argv, slow=True)
     first.read(60)
     first.process.kill()
     first.process.communicate()
     began = len(tree(out))
     assert 60 <= began < PHOTOS - 1
 
-    second = command(*argv)
-    lines = second.read(62)  # what is there is told first; few more, lest all be done by now
+    second = command(*argv, slow=True)
+    lines = second.read(80)  # what is there is told first
     second.process.send_signal(signal.SIGINT)  # as Ctrl-C
     code, rest, err = second.end()
     assert code == 130, err

@@ -32,6 +32,15 @@ _CHROMA_LIMIT = 140.0  # above the chroma of every sRGB colour (blue: 133)
 _HALVINGS = 16  # of the limit: to 0.002
 _TOLERANCE = 1e-6  # of linear light, for the rounding of float32
 
+# Where rays leave the gamut, come back and leave again: light yellow, in a wedge a degree wide.
+_WEDGE_ROWS = slice(117, 128)  # of the table: L 91 .. 99.2
+_WEDGE_COLUMNS = slice(SIDE + 162, SIDE + 188)  # hues of 94 to 113 degrees
+_FINER = 2  # so many samples a step of the table there
+_WEDGE_STEP = 4.0  # of chroma; an exit shorter than that is less than 0.0001 of linear light
+# Where the largest chroma has a fold that runs between two hues of the table: nearly black blue.
+_FOLD_ROWS = slice(1, 6)
+_FOLD_COLUMNS = slice(20, 42)
+
 
 def max_chroma(lightness: Floats, a: Floats, b: Floats) -> Floats:
     """The largest chroma inside sRGB at a lightness 0..100 and the hue of (a, b).
@@ -129,33 +138,75 @@ def compress_chroma(lightness: Floats, a: Floats, b: Floats) -> tuple[Floats, Fl
 
 @lru_cache(maxsize=1)
 def chroma_table() -> Floats:
-    """Largest chroma (lightness steps + 1, 2 sides of hue steps + 1); 15 ms to compute.
+    """Largest chroma (lightness steps + 1, 2 sides of hue steps + 1); 20 ms to compute.
 
-    By halving, as if no ray left the gamut twice. One does, in yellow at L 96, by half a percent of
-    linear light: less than a step of 8 bits, so it is not worth a search.
+    By halving, which takes for granted that a ray leaves the gamut once. In light yellow (L 93 to
+    98) some leave it, by up to 2.5 % of linear light, come back and leave it for good: red is at
+    its top there. They end where they first leave: a yellow as light as that gets less chroma, but
+    keeps its lightness. There, and at a fold in nearly black blue, entries are also lowered until
+    no look-up between them is outside.
     """
-    b = np.linspace(-1, 1, _HUE_STEPS + 1)
-    a = np.stack((1 - np.abs(b), np.abs(b) - 1))
-    length = np.hypot(a, b)
-    unit_a, unit_b = (
-        (a / length).astype(np.float32).ravel(),
-        (b / length).astype(np.float32).ravel(),
-    )
-    shape = (LIGHTNESS_STEPS - 1, unit_a.size)  # black and white have no chroma
-    lightness = np.linspace(0, 100, LIGHTNESS_STEPS + 1, dtype=np.float32)[1:-1, None]
-    lightness = np.broadcast_to(lightness, shape)
-    low = np.zeros(shape, np.float32)
-    step = np.float32(_CHROMA_LIMIT)
-    for _ in range(_HALVINGS):
-        step = step / np.float32(2)
-        middle = low + step
-        rgb = lab_to_linear(lightness, middle * unit_a, middle * unit_b)
-        inside = (rgb.min(axis=0) >= -_TOLERANCE) & (rgb.max(axis=0) <= 1 + _TOLERANCE)
-        low += step * inside
-    edge = np.zeros((1, shape[1]), np.float32)
-    table: Floats = np.concatenate((edge, low, edge))
+    rows = np.arange(LIGHTNESS_STEPS + 1, dtype=np.float32)
+    table = _first_exit(rows, np.arange(2 * SIDE, dtype=np.float32))
+    table[_WEDGE_ROWS, _WEDGE_COLUMNS] = _lowered(_WEDGE_ROWS, _WEDGE_COLUMNS)
+    table[_FOLD_ROWS, _FOLD_COLUMNS] = _lowered(_FOLD_ROWS, _FOLD_COLUMNS)
     table.setflags(write=False)
     return table
+
+
+def _lowered(rows: slice, columns: slice) -> Floats:
+    """A part of the table, lower where a look-up between its entries would come out too large."""
+    fine_rows, fine_columns = (
+        np.arange((part.start - 1) * _FINER, part.stop * _FINER + 1, dtype=np.float32)
+        / np.float32(_FINER)
+        for part in (rows, columns)
+    )
+    right = _first_exit(fine_rows, fine_columns, start=_WEDGE_STEP)
+    x, y = np.meshgrid(fine_columns - fine_columns[0], fine_rows - fine_rows[0])
+    entries = right[::_FINER, ::_FINER]
+    looked_up = cv2.remap(entries, x, y, cv2.INTER_LINEAR)
+    share = np.minimum(right / np.maximum(looked_up, np.float32(1e-9)), np.float32(1))
+    # Every sample between four entries is at most their share of what it was.
+    share = cv2.erode(share, np.ones((2 * _FINER - 1,) * 2, np.uint8))
+    return (entries * share[::_FINER, ::_FINER])[1:-1, 1:-1]
+
+
+def _first_exit(rows: Floats, columns: Floats, start: float = _CHROMA_LIMIT) -> Floats:
+    """How far the rays of the table's rows and columns (whole or between) are inside sRGB.
+
+    Args:
+        rows: (R,) 0 .. `LIGHTNESS_STEPS`.
+        columns: (C,) 0 .. 2 * `SIDE` - 1.
+        start: a ray is followed in steps of so much chroma, the last one halved until 0.002.
+
+    Returns:
+        Chroma (R, C).
+    """
+    second = columns >= SIDE
+    b = (columns - SIDE * second) * np.float32(2 / _HUE_STEPS) - 1
+    a = np.where(second, np.abs(b) - 1, 1 - np.abs(b))
+    length = np.hypot(a, b)
+    unit_a, unit_b = (a / length).astype(np.float32), (b / length).astype(np.float32)
+    lightness = (rows * np.float32(100 / LIGHTNESS_STEPS))[:, None]
+    lightness = np.repeat(lightness, len(columns), axis=1)
+
+    def inside(chroma: Floats) -> NDArray[np.bool_]:
+        rgb = lab_to_linear(lightness, chroma * unit_a, chroma * unit_b)
+        within: NDArray[np.bool_] = rgb.min(axis=0) >= -_TOLERANCE
+        within &= rgb.max(axis=0) <= 1 + _TOLERANCE
+        return within
+
+    low = np.zeros_like(lightness)
+    going = np.ones(low.shape, bool)
+    for _ in range(round(_CHROMA_LIMIT / start) - 1):
+        going &= inside(low + np.float32(start))
+        low += np.float32(start) * going
+    step = np.float32(start)
+    while step > _CHROMA_LIMIT / 2**_HALVINGS:
+        step = step / np.float32(2)
+        low += step * inside(low + step)
+    low[(rows == 0) | (rows == LIGHTNESS_STEPS)] = 0  # black and white have no chroma
+    return low
 
 
 @lru_cache(maxsize=1)
