@@ -156,11 +156,7 @@ def chroma_table() -> Floats:
 
 def _lowered(rows: slice, columns: slice) -> Floats:
     """A part of the table, lower where a look-up between its entries would come out too large."""
-    fine_rows, fine_columns = (
-        np.arange((part.start - 1) * _FINER, part.stop * _FINER + 1, dtype=np.float32)
-        / np.float32(_FINER)
-        for part in (rows, columns)
-    )
+    fine_rows, fine_columns = _finer(rows), _finer(columns)
     right = _first_exit(fine_rows, fine_columns, start=_WEDGE_STEP)
     x, y = np.meshgrid(fine_columns - fine_columns[0], fine_rows - fine_rows[0])
     entries = right[::_FINER, ::_FINER]
@@ -169,6 +165,13 @@ def _lowered(rows: slice, columns: slice) -> Floats:
     # Every sample between four entries is at most their share of what it was.
     share = cv2.erode(share, np.ones((2 * _FINER - 1,) * 2, np.uint8))
     return (entries * share[::_FINER, ::_FINER])[1:-1, 1:-1]
+
+
+def _finer(part: slice) -> Floats:
+    """Rows or columns of the table and those between them, one entry further to both sides."""
+    places = np.arange((part.start - 1) * _FINER, part.stop * _FINER + 1, dtype=np.float32)
+    places /= np.float32(_FINER)
+    return places
 
 
 def _first_exit(rows: Floats, columns: Floats, start: float = _CHROMA_LIMIT) -> Floats:
