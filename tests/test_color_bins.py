@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -9,11 +11,14 @@ from recolor_cli.color.bins import (
     SoftEncoder,
     ab_bins,
     annealed_mean,
+    blur,
     confidence,
+    decode,
     rebalancing_weights,
     sample_ab,
     soft_cross_entropy,
 )
+from recolor_cli.color.decoding import Decoding
 
 
 def _logits(seed: int = 0, count: int | None = None) -> torch.Tensor:
@@ -80,6 +85,60 @@ def test_annealed_mean_limits() -> None:
     torch.testing.assert_close(annealed_mean(logits, bins, 1e6), flat, atol=0.01, rtol=0)
     with pytest.raises(ValueError, match="temperature"):
         annealed_mean(logits, bins, 0.0)
+
+
+TWO = Decoding(
+    temperature=0.2, broad_temperature=1.0, broad_cells=1.5, broad_gain=0.9, fine_gain=1.3
+)
+
+
+def test_one_temperature_is_the_annealed_mean() -> None:
+    bins, logits = ab_bins(), _logits()
+    one = decode(logits, bins, Decoding(temperature=0.4))
+    torch.testing.assert_close(one, annealed_mean(logits, bins, 0.4))
+
+
+def test_a_plain_surface_has_the_warm_mean() -> None:
+    bins = ab_bins()
+    logits = _logits()[:, :, :1, :1].expand(-1, -1, 12, 15)
+    expected = 0.9 * annealed_mean(logits, bins, 1.0)
+    torch.testing.assert_close(decode(logits, bins, TWO), expected, atol=1e-3, rtol=0)
+
+
+def test_what_varies_from_cell_to_cell_is_cold() -> None:
+    bins = ab_bins()
+    board = (torch.arange(40)[:, None] + torch.arange(40)) % 2 == 1
+    logits = torch.where(board, _logits()[:, :, :1, :1], _logits(1)[:, :, :1, :1])
+    ab, cold = decode(logits, bins, TWO), annealed_mean(logits, bins, 0.2)
+    varies, varies_cold = (x[..., 20, 20] - x[..., 20, 21] for x in (ab, cold))
+    torch.testing.assert_close(varies, 1.3 * varies_cold, atol=0.1, rtol=0.02)
+
+
+def test_an_adversary_moves_only_what_is_fine() -> None:
+    bins = ab_bins()
+
+    def push(learn_broad: bool) -> float:
+        """How far one place's colour follows when all places change alike."""
+        logits = _logits()[:, :, :1, :1].repeat(1, 1, 25, 25).requires_grad_()
+        decode(logits, bins, TWO, learn_broad=learn_broad)[..., 12, 12].sum().backward()
+        assert logits.grad is not None
+        assert logits.grad.abs().max() > 1e-3
+        return logits.grad.sum((2, 3)).abs().max().item()
+
+    assert push(learn_broad=False) < 1e-4
+    assert push(learn_broad=True) > 0.1
+
+
+def test_blur_keeps_level_and_spreads_a_point_as_a_gaussian() -> None:
+    point = torch.zeros(1, 2, 31, 31)
+    point[..., 15, 15] = 1
+    blurred = blur(point, 2.0)
+    torch.testing.assert_close(blurred.sum((2, 3)), torch.ones(1, 2))
+    falls = blurred[0, 0, 15, 17] / blurred[0, 0, 15, 15]
+    assert falls.item() == pytest.approx(math.exp(-(2**2) / (2 * 2**2)), rel=1e-4)
+    torch.testing.assert_close(
+        blur(torch.full((1, 3, 2, 1), 7.0), 4.0), torch.full((1, 3, 2, 1), 7.0)
+    )
 
 
 def test_confidence_is_0_for_no_idea_and_1_for_certain() -> None:

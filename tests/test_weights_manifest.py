@@ -137,6 +137,8 @@ class TestOurs:
         ("color", {"space": "lab", "gamma": 2}),
         ("color", {"space": "lab-bins", "temperature": 0}),
         ("color", {"space": "lab-bins", "temperature": True}),
+        ("color", {"space": "lab-bins", "broad_temperature": 0}),
+        ("color", {"space": "lab-bins", "wide_temperature": 1}),
         ("input_size", 8),
         ("input_size", 5000),
         ("input_size", 256.0),

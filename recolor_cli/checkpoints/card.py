@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from recolor_cli.color.decoding import LIMITS, wrong_decoding
 from recolor_cli.color.spaces import SPACES
 from recolor_cli.errors import WeightsError
 
@@ -37,7 +38,8 @@ class Card:
     Attributes:
         network: name in `recolor_cli.models.MODELS`.
         arguments: keyword arguments of the network's class; JSON values.
-        color: {"space": row of `color.spaces.SPACES`, "temperature": > 0, only for bins}.
+        color: {"space": row of `color.spaces.SPACES`}; for bins also how they are decoded, see
+            `color.decoding`.
         input_size: long side in pixels that the network sees by default.
         recipe: name of the training recipe; "" if none.
         trained_on: the photographs, in words or as a data card's name.
@@ -144,7 +146,7 @@ class Card:
 
 
 def check_color(color: Mapping[str, Any]) -> None:
-    """Refuse a `color` field that names no space, or has a temperature where none belongs.
+    """Refuse a `color` field that names no space, or says of decoding what does not belong.
 
     Raises:
         WeightsError: naming the key and value.
@@ -152,13 +154,14 @@ def check_color(color: Mapping[str, Any]) -> None:
     space = color.get("space")
     if not isinstance(space, str) or space not in SPACES:
         raise _wrong("color.space", space, f"one of {', '.join(SPACES)}")
-    temperature = color.get("temperature")
-    if temperature is not None:
-        if SPACES[space].output != "bins":
-            raise WeightsError(f"color.temperature is for bins, and '{space}' has none")
-        if not _is_number(temperature) or not 0 < temperature <= 10:
-            raise _wrong("color.temperature", temperature, "a number above 0, at most 10")
-    unknown = set(color) - {"space", "temperature"}
+    unknown = set(color) - {"space", *LIMITS}
+    if SPACES[space].output != "bins":
+        for name in LIMITS:
+            if name in color:
+                raise WeightsError(f"color.{name} is for bins, and '{space}' has none")
+    if wrong := wrong_decoding(color):
+        name, wanted = wrong
+        raise _wrong(f"color.{name}", color[name], wanted)
     if unknown:
         raise WeightsError(f"color has the unknown key '{min(unknown)}'")
 

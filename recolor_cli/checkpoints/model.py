@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from recolor_cli.checkpoints.card import Card
-from recolor_cli.color.spaces import DEFAULT_TEMPERATURE, SPACES, Prediction, predict
+from recolor_cli.color.decoding import Decoding
+from recolor_cli.color.spaces import SPACES, Prediction, predict
 from recolor_cli.models.noise import noise
 
 
@@ -66,13 +67,11 @@ class ColorModel:
             seed: draw one plausible colouring instead of the mean: from the distribution that the
                 network predicts, or with its dropout as noise; no other network draws.
         """
-        if temperature is None:
-            temperature = float(self.card.color.get("temperature", DEFAULT_TEMPERATURE))
         with noise(self.network, seed):
             return predict(
                 self.network,
                 luminance.to(self.device),
                 SPACES[self.card.color["space"]],
-                temperature=temperature,
+                decoding=Decoding.of(self.card.color, temperature),
                 seed=seed,
             )

@@ -9,6 +9,7 @@ merge.py     a photograph's own luminance + a small ab map -> a full-size colour
 warmth.py    colours as if the light had been warmer or cooler
 tint.py      is this photograph already coloured, grey, or toned like sepia?
 tensors.py   sRGB <-> Lab on torch tensors, for networks and metrics
-bins.py      distributions over ab bins: encoding, annealed mean, sampling, confidence
+bins.py      distributions over ab bins: encoding, decoding, sampling, confidence
+decoding.py  how such a distribution becomes ab, as a weights file says it
 spaces.py    what each kind of network eats and returns, in Lab terms
 """

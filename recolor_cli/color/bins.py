@@ -11,14 +11,17 @@ import math
 from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from recolor_cli.color.decoding import Decoding
 from recolor_cli.color.tensors import rgb_to_lab
 
 AB_LIMIT = 110  # |a| and |b| of sRGB colours stay below this
 _ROW = 1024  # more than there are cells along b, of one ab unit or wider
 NEIGHBOURS = 8  # bins that share one colour's probability mass
 SIGMA = 5.0  # of the Gaussian that shares it, in ab units
+_REACH = 2.5  # standard deviations at which `blur` cuts its Gaussian off
 
 # Of `sample_ab`, chosen by eye on photographs.
 TILT = 0.9  # standard deviation of what a draw adds to log-probabilities
@@ -112,6 +115,32 @@ def annealed_mean(logits: Tensor, bins: Tensor, temperature: float) -> Tensor:
         raise ValueError(f"temperature must be above 0, got {temperature}")
     p = torch.softmax(logits.float() / temperature, dim=1)
     return torch.einsum("bkhw,kc->bchw", p, bins.to(p))
+
+
+def decode(logits: Tensor, bins: Tensor, how: Decoding, *, learn_broad: bool = True) -> Tensor:
+    """Ab (B, 2, H, W) of logits (B, K, H, W) over bins (K, 2).
+
+    Args:
+        learn_broad: False stops the gradient of the broad part. An adversary is to teach how
+            colours vary, not which ones to be bold with: of these the mean knows the odds.
+    """
+    fine = annealed_mean(logits, bins, how.temperature)
+    if how.broad_temperature is None:
+        return fine
+    broad = annealed_mean(logits if learn_broad else logits.detach(), bins, how.broad_temperature)
+    blurred = blur(torch.cat((broad, fine), dim=1), how.broad_cells)
+    return how.broad_gain * blurred[:, :2] + how.fine_gain * (fine - blurred[:, 2:])
+
+
+def blur(maps: Tensor, cells: float) -> Tensor:
+    """Gaussian of standard deviation `cells` over (B, C, H, W); edges count on and on."""
+    reach = math.ceil(_REACH * cells)
+    places = torch.arange(-reach, reach + 1, dtype=maps.dtype, device=maps.device)
+    weights = torch.exp(-(places**2) / (2 * cells**2))
+    weights = (weights / weights.sum()).expand(maps.shape[1], 1, -1)
+    wide = F.pad(maps, (reach,) * 4, mode="replicate")
+    rows = F.conv2d(wide, weights[:, :, None], groups=maps.shape[1])
+    return F.conv2d(rows, weights[..., None], groups=maps.shape[1])
 
 
 def confidence(logits: Tensor) -> Tensor:

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recolor_cli.color.bins import annealed_mean, confidence, sample_ab
+from recolor_cli.color.bins import confidence, decode, sample_ab
+from recolor_cli.color.decoding import Decoding
 from recolor_cli.color.tensors import lab_to_rgb, luminance_to_gray, rgb_to_lab
-
-DEFAULT_TEMPERATURE = 0.3
 
 
 @dataclass(frozen=True)
@@ -115,22 +114,22 @@ def predict(
     luminance: Tensor,
     space: Space,
     *,
-    temperature: float = DEFAULT_TEMPERATURE,
+    decoding: Decoding | None = None,
     seed: int | None = None,
 ) -> Prediction:
     """Run a network on L (B, 1, H, W) 0..100 and decode its answer, whatever its kind.
 
     Args:
-        temperature: of the annealed mean; only for networks that predict a distribution.
+        decoding: of networks that predict a distribution; None is `Decoding()`.
         seed: draw one plausible colouring instead of the mean; only for the same.
     """
     parameter = next(network.parameters())
     output = network(space.encode(luminance.float()).to(parameter.dtype)).float()
     if space.decode is not None:
         return Prediction(space.decode(output, luminance), None)
-    bins = network.get_buffer("bins")
+    bins, decoding = network.get_buffer("bins"), decoding or Decoding()
     if seed is None:
-        ab = annealed_mean(output, bins, temperature)
+        ab = decode(output, bins, decoding)
     else:
-        ab = sample_ab(output, bins, seed=seed, temperature=temperature)
+        ab = sample_ab(output, bins, seed=seed, temperature=decoding.temperature)
     return Prediction(ab, confidence(output))

@@ -16,10 +16,11 @@ from PIL import Image
 from recolor_cli.checkpoints import ColorModel
 from recolor_cli.checkpoints.card import code_version
 from recolor_cli.color.compiled import merge_state
+from recolor_cli.color.decoding import Decoding
 from recolor_cli.color.hints import Hint, apply_hints
 from recolor_cli.color.lab import small_luminance
 from recolor_cli.color.merge import merge_ab
-from recolor_cli.color.spaces import DEFAULT_TEMPERATURE, SPACES
+from recolor_cli.color.spaces import SPACES
 from recolor_cli.color.tint import describe_color
 from recolor_cli.color.warmth import warm
 from recolor_cli.colorize.hint_entries import parse_hints
@@ -401,7 +402,7 @@ def resolve_temperature(color: Any, asked: float | None) -> float | None:
     """The decoding temperature in effect; None for networks that predict no distribution."""
     if SPACES[color["space"]].output != "bins":
         return None
-    return float(color.get("temperature", DEFAULT_TEMPERATURE)) if asked is None else asked
+    return Decoding.of(color, asked).temperature
 
 
 def _look(pixels: Pixels, orientation: int, long_side: int) -> Floats:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any, get_origin, get_type_hints
 
+from recolor_cli.color.decoding import Decoding
 from recolor_cli.errors import RecipeError
 
 Argument = bool | int | float | str | tuple[int, ...]
@@ -82,6 +83,10 @@ class Recipe:
         0.85, low=0, high=1
     )  # bins: Zhang 2016's lambda; 1 = no rebalancing
     temperature: float = _field(0.3, low=1e-3, high=10)  # bins: of the decoding
+    broad_temperature: float = _field(0.0, low=0, high=10)  # of its broad part; 0 = there is none
+    broad_cells: float = _field(3.0, low=0.1, high=16)  # how broad, in cells of the output
+    broad_gain: float = _field(1.0, low=0.1, high=4)  # what the broad part is multiplied by
+    fine_gain: float = _field(1.0, low=0.1, high=4)  # and the rest
     perceptual_weight: float = _field(0.0, low=0)  # VGG features of pictures whose L is 0
     lpips_weight: float = _field(0.0, low=0)
     perceptual_weights: str = _field("")  # VGG / LPIPS weights: a file; "" = torchvision or lpips
@@ -151,6 +156,17 @@ class Recipe:
         if not (self.epochs or self.total_images):
             raise RecipeError("the run has no length; set epochs or total_images")
         parse_name_weights(self.name_weights)
+
+    @property
+    def decoding(self) -> Decoding:
+        """How a predicted distribution becomes ab."""
+        return Decoding(
+            temperature=self.temperature,
+            broad_temperature=self.broad_temperature or None,
+            broad_cells=self.broad_cells,
+            broad_gain=self.broad_gain,
+            fine_gain=self.fine_gain,
+        )
 
     def images(self, train_images: int) -> int:
         """Length of the run in images: `total_images`, or `epochs` over so many photographs."""

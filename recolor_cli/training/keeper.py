@@ -318,7 +318,7 @@ class Keeper:
         recipe, space = self.recipe, space_name(self.players.g.network)
         color: dict[str, Any] = {"space": space}
         if self.players.objective.space.output == "bins":
-            color["temperature"] = recipe.temperature
+            color |= recipe.decoding.to_color()
         return Card(
             network=recipe.network,
             arguments=recipe.network_arguments,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recolor_cli.backbones import TORCHVISION, load_lpips, load_vgg
 from recolor_cli.color.bins import (
     SoftEncoder,
-    annealed_mean,
+    decode,
     rebalancing_weights,
     soft_cross_entropy,
 )
@@ -100,16 +100,19 @@ class Objective:
             return huber(output, target, delta=HUBER_DELTA)
         return l1(output, target)
 
-    def ab(self, output: Tensor, crops: LabCrops) -> Tensor:
-        """The output as ab (B, 2, h, w)."""
+    def ab(self, output: Tensor, crops: LabCrops, *, learn_broad: bool = True) -> Tensor:
+        """The output as ab (B, 2, h, w); for `learn_broad` see `decode`."""
         output = output.float()
         if self.space.decode is None:
-            return annealed_mean(output, self.bins, self.recipe.temperature)
+            return decode(output, self.bins, self.recipe.decoding, learn_broad=learn_broad)
         return self.space.decode(output, crops.small_luminance(output.shape[-2:]))
 
     def fake(self, output: Tensor, crops: LabCrops) -> Tensor:
         """What a discriminator sees of the output: grey and colours, (B, 3 or 4, h, w), -1..1."""
-        colors = self.ab(output, crops) / 110 if self.space.output == "bins" else output.float()
+        if self.space.output == "bins":
+            colors = self.ab(output, crops, learn_broad=False) / 110
+        else:
+            colors = output.float()
         return self._picture(colors, crops)
 
     def real(self, crops: LabCrops, size: Sequence[int]) -> Tensor:

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from recolor_cli.checkpoints import ColorModel
-from recolor_cli.color.bins import annealed_mean
+from recolor_cli.color.bins import decode
+from recolor_cli.color.decoding import Decoding
 from recolor_cli.color.lab import small_luminance
-from recolor_cli.color.spaces import DEFAULT_TEMPERATURE, SPACES
+from recolor_cli.color.spaces import SPACES
 from recolor_cli.errors import MissingExtraError, OutputError, UsageError, WeightsError
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -49,7 +50,7 @@ class LabToAb(nn.Module):
         super().__init__()
         self.network = model.network
         self.space = SPACES[model.card.color["space"]]
-        self.temperature = float(model.card.color.get("temperature", DEFAULT_TEMPERATURE))
+        self.decoding = Decoding.of(model.card.color)
 
     def forward(self, luminance: Tensor) -> Tensor:
         """As `color.spaces.predict`, without its choice of a seed."""
@@ -57,7 +58,7 @@ class LabToAb(nn.Module):
         if self.space.decode is None:
             bins = self.network.bins
             assert isinstance(bins, Tensor)
-            return annealed_mean(output, bins, self.temperature)
+            return decode(output, bins, self.decoding)
         return self.space.decode(output, luminance)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+from recolor_cli.color.decoding import LIMITS, wrong_decoding
 from recolor_cli.errors import WeightsError
 
 MANIFEST_VARIABLE = "RECOLOR_WEIGHTS_JSON"  # another list instead of ours
@@ -262,11 +263,8 @@ def _is_color(value: object) -> bool:
     return (
         isinstance(value, dict)
         and isinstance(value.get("space"), str)
-        and set(value) <= {"space", "temperature"}
-        and (
-            "temperature" not in value
-            or (type(value["temperature"]) in (int, float) and 0 < value["temperature"] <= 10)
-        )
+        and set(value) <= {"space", *LIMITS}
+        and wrong_decoding(value) is None
     )
 
 
@@ -287,7 +285,7 @@ _RULES: dict[str, tuple[Callable[[object], bool], str]] = {
     "bytes": (lambda v: v is None or (type(v) is int and v > 0), "a whole number above 0, or null"),
     "network": (lambda v: _is_line(v) and v != "", "the name of a network"),
     "arguments": (_is_table, "a table"),
-    "color": (_is_color, "{'space': name} with at most a 'temperature' above 0"),
+    "color": (_is_color, f"{{'space': name}} with at most, above 0: {', '.join(LIMITS)}"),
     "input_size": (lambda v: type(v) is int and 16 <= v <= 4096, "a whole number, 16..4096"),
     "parameters": (lambda v: type(v) is int and v > 0, "a whole number above 0"),
     "license": (lambda v: _is_line(v) and v != "", "one line of text"),
