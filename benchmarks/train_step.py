@@ -228,7 +228,7 @@ def main() -> None:
         min_chroma=0.0, precision=options.precision, cache=options.cache,
         network_arguments={"base": options.base}, discriminator_arguments={"base": options.base},
     )  # fmt: skip
-    machine = choose_machine(options.device, recipe.precision, training=True)
+    machine = choose_machine(options.device, recipe.precision)
     steps = options.images // options.batch
     measured = measure_processor if options.processor_time else measure
     if options.processor_time:

@@ -46,21 +46,18 @@ class Machine:
         return f"{self.device}{name}, {self.precision}"
 
 
-def choose_machine(
-    device: str = "auto", precision: str = "auto", *, training: bool = False
-) -> Machine:
+def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
     """Turn the options `--device` and `--precision` into what torch understands.
 
     Args:
         device: as for `choose_device`.
         precision: as for `choose_precision`.
-        training: the networks will be trained.
 
     Raises:
         UsageError: this machine has no such device, or the device no such number format.
     """
     chosen = choose_device(device)
-    return Machine(chosen, choose_precision(chosen, precision, training=training))
+    return Machine(chosen, choose_precision(chosen, precision))
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -98,18 +95,15 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device("cuda", index)
 
 
-def choose_precision(device: torch.device, name: str = "auto", *, training: bool = False) -> str:
+def choose_precision(device: torch.device, name: str = "auto") -> str:
     """Find a number format: "auto" is bf16 where the hardware multiplies it faster, else fp32.
 
-    That is a CUDA GPU from compute capability 8.0 (Ampere), and a CPU with AMX tiles. On a CPU with
-    only AVX512-BF16 the network saves a third, which is a tenth of a photograph, for colours that
-    are up to 6 Lab units off: not worth it unless asked for. To train there, it is: steps take
-    about half as long, and no two machines need the same bytes of a training.
+    That is a CUDA GPU from compute capability 8.0 (Ampere), and a CPU with AMX tiles or
+    AVX512-BF16. How far colours then are from those of fp32: docs/explanation/speed.md.
 
     Args:
         device: where.
         name: "auto", or a key of `DTYPES`.
-        training: the networks will be trained.
 
     Raises:
         UsageError: the name is unknown, or the device computes nothing useful in it.
@@ -118,8 +112,8 @@ def choose_precision(device: torch.device, name: str = "auto", *, training: bool
         if device.type == "cuda":
             major, _ = torch.cuda.get_device_capability(device)
             return "bf16" if major >= 8 else "fp32"
-        fast = {"amx_bf16", "avx512_bf16"} if training else {"amx_bf16"}
-        return "bf16" if device.type == "cpu" and fast & _cpu_flags() else "fp32"
+        fast = device.type == "cpu" and {"amx_bf16", "avx512_bf16"} & _cpu_flags()
+        return "bf16" if fast else "fp32"
     if name not in DTYPES:
         raise UsageError(f"no precision '{name}'; use auto, {', '.join(DTYPES)}")
     if name == "fp16" and device.type == "cpu":

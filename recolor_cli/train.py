@@ -125,7 +125,7 @@ def train(
     """
     # Who and where.
     ranks = join()
-    machine = choose_machine(_device_of(device, ranks), recipe.precision, training=True)
+    machine = choose_machine(_device_of(device, ranks), recipe.precision)
     speaker = ranks.rank == 0
     watcher = watcher if watcher is not None and speaker else Silent()
     local_batch = _share_of_batch(recipe, ranks)

@@ -26,6 +26,7 @@ from recolor_cli.color.lab import luminance
 from recolor_cli.colorize import Settings, colorize_files
 from recolor_cli.colorize import stages as stages_module
 from recolor_cli.colorize.network import Answer
+from recolor_cli.devices import choose_machine
 from recolor_cli.images.atomic import output_error
 from recolor_cli.images.read import read_photo, read_provenance
 
@@ -147,7 +148,7 @@ def test_the_output_says_where_its_colours_come_from(run, tmp_path: Path, weight
         "input_size": 64,
         "saturation": 1.5,
         "temperature": None,
-        "precision": "fp32",
+        "precision": choose_machine().precision,
         "quality": 90,
         "source_sha256": hashlib.sha256(data).hexdigest(),
     }

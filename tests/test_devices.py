@@ -65,16 +65,11 @@ def test_bf16_only_where_it_is_faster(gpus, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(UsageError, match="fp16"):
         choose_precision(cuda, "bf16")
     assert choose_precision(torch.device("mps")) == "fp32"
-    for flag, wanted, trained in (
-        ("avx2", "fp32", "fp32"),
-        ("avx512_bf16", "fp32", "bf16"),
-        ("amx_bf16", "bf16", "bf16"),
-    ):
+    for flag, wanted in (("avx2", "fp32"), ("avx512_bf16", "bf16"), ("amx_bf16", "bf16")):
         monkeypatch.setattr("recolor_cli.devices._cpu_flags", lambda flag=flag: frozenset({flag}))
         assert choose_precision(cpu) == wanted
-        assert choose_precision(cpu, training=True) == trained
-        assert choose_precision(cpu, "fp32", training=True) == "fp32"
-        assert choose_machine("cpu", training=True).precision == trained
+        assert choose_precision(cpu, "fp32") == "fp32"
+        assert choose_machine("cpu").precision == wanted
 
 
 def test_half_precision_on_a_cpu_is_refused() -> None:

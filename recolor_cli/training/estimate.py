@@ -46,7 +46,7 @@ def estimate(
     Raises:
         RecolorError: As training would.
     """
-    machine = choose_machine(device, recipe.precision, training=True)
+    machine = choose_machine(device, recipe.precision)
     material = load_material(recipe, data, val, stored=read_split(split), keep=False)
     total = recipe.images(len(material.train))
     photos = len(material.train) + len(material.val)
