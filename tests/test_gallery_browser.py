@@ -25,6 +25,46 @@ PRESSED = (
 )
 BOX = """(id => { const b = document.getElementById(id).getBoundingClientRect();
   return [b.left, b.top, b.width, b.height]; })(arguments[0])"""
+# WCAG 2.2, 1.4.3 and 1.4.11: what can be read or typed into stands out from what is behind it.
+# A canvas turns every way of writing a colour into four numbers.
+FAINT = """
+  const brush = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+  const over = (color, below) => {
+    brush.clearRect(0, 0, 1, 1);
+    for (const each of [below, color]) { brush.fillStyle = each; brush.fillRect(0, 0, 1, 1); }
+    const [r, g, b] = brush.getImageData(0, 0, 1, 1).data;
+    return `rgb(${r}, ${g}, ${b})`;
+  };
+  const light = color => {
+    const [r, g, b] = color.match(/\\d+/g).map(Number)
+      .map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+    return .2126 * r + .7152 * g + .0722 * b + .05;
+  };
+  const ratio = (a, b) => Math.max(light(a), light(b)) / Math.min(light(a), light(b));
+  const behind = thing => {
+    const parents = [];
+    for (; thing; thing = thing.parentElement) parents.unshift(getComputedStyle(thing));
+    const paper = 'rgb(255, 255, 255)';
+    return parents.reduce((below, style) => over(style.backgroundColor, below), paper);
+  };
+  const faint = [];
+  const check = (thing, color, below, least, what) => {
+    const found = ratio(over(color, below), below);
+    const name = thing.id || thing.className || thing.tagName;
+    if (found < least) faint.push(`${what} of ${name}: ${found.toFixed(2)}`);
+  };
+  for (const thing of document.querySelectorAll('body *')) {
+    if (!thing.checkVisibility() || thing.closest('script, :disabled, #stage')) continue;
+    const below = behind(thing), style = getComputedStyle(thing);
+    const text = [...thing.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+    if (text) check(thing, style.color, below, 4.5, 'text');
+    if (!thing.matches('input:not([type=color]), select')) continue;
+    check(thing, style.borderTopColor, behind(thing.parentElement), 3, 'border');
+    const ghost = getComputedStyle(thing, '::placeholder').color;
+    if (thing.placeholder) check(thing, ghost, below, 4.5, 'placeholder');
+  }
+  return [...new Set(faint)];
+"""
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +202,35 @@ def test_zoomed_in_dragging_moves_the_picture(browser: Browser, page: Path) -> N
     assert (after[0] - before[0], after[1] - before[1]) == (-40, -50)
     assert in_step(browser)
     assert value(browser) == 50
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everything_stands_out_enough_to_be_read(browser: Browser, page: Path, scheme: str) -> None:
+    wanted = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.command("Emulation.setEmulatedMedia", features=wanted)
+    try:
+        open_page(browser, page)
+        assert browser.run(FAINT) == []
+        select(browser, "a.jpg")
+        browser.press("w")
+        browser.until("document.getElementById('redo-with').open")
+        assert browser.run(FAINT) == []
+        browser.press("Escape", "Enter", "h")
+        browser.until("!document.getElementById('hinting').hidden")
+        assert browser.run(FAINT) == []
+    finally:
+        browser.command("Emulation.setEmulatedMedia", features=[])
+
+
+def test_the_list_of_keys_begins_at_its_top(browser: Browser, page: Path) -> None:
+    open_page(browser, page)
+    browser.press("?")
+    browser.until("document.getElementById('help').open")
+    tall = "(box => box.scrollHeight - box.clientHeight)(document.getElementById('help'))"
+    assert browser.run(f"return {tall};") > 0, "or this test says nothing"
+    assert browser.run("return document.getElementById('help').scrollTop;") == 0
+    browser.press("Escape")
+    browser.until("!document.getElementById('help').open")
 
 
 def test_an_input_that_was_moved_away_is_shown_from_the_result(

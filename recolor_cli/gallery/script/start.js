@@ -10,7 +10,8 @@ element("search").oninput = showGrid;
 element("order").onchange = showGrid;
 document.title = data.title + ", gallery";
 element("title").textContent = data.title;
-element("counts").textContent = `${photos.length.toLocaleString("en")} photographs, ` +
+element("counts").textContent =
+  `${photos.length.toLocaleString("en")} photograph${photos.length === 1 ? "" : "s"}, ` +
   `page made ${data.made.replace("T", " ").replace("+00:00", " UTC")}`;
 recall();
 showGrid();
