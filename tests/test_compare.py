@@ -51,7 +51,7 @@ def test_compare_writes_grey_beside_colour(folder: Path, tmp_path: Path, weights
     assert chroma_of(left)[0] < 1 < chroma_of(right)[0]
     original = look_at(folder / "tall.jpg", 4096).pixels
     assert np.abs(left[..., 0].astype(int) - original).mean() < 4
-    assert look_at(out / "sub/wide.tif.compare.jpg", 4096).pixels.shape == (2 * 32 + GAP_PX, 64, 3)
+    assert look_at(out / "sub/wide.tif.compare.jpg", 4096).pixels.shape == (32, 2 * 64 + GAP_PX, 3)
 
 
 def test_a_second_run_takes_comparisons_for_what_they_are(

@@ -87,14 +87,9 @@ def write_comparison(source: Path, output: Path) -> Path | None:
 
 
 def join(left: Pixels, right: Pixels) -> Pixels:
-    """Two pictures of the same shape with a white gap between them.
-
-    Wide ones stand above each other, so that both stay large.
-    """
+    """Two pictures of the same shape, side by side with a white gap between them."""
     left, right = three_channels(left), three_channels(right)
     if left.shape != right.shape:
         raise PhotoError("the input is not the size of its result; it was changed since")
-    height, width = left.shape[:2]
-    axis = 0 if width > height * 1.2 else 1
-    shape = (GAP_PX, width, 3) if axis == 0 else (height, GAP_PX, 3)
-    return np.concatenate([left, np.full(shape, 255, np.uint8), right], axis=axis)
+    gap = np.full((left.shape[0], GAP_PX, 3), 255, np.uint8)
+    return np.concatenate([left, gap, right], axis=1)
