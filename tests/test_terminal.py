@@ -186,6 +186,10 @@ def completed(typed: str, shell: str = "bash") -> list[str]:
         ("recolor colorize --format ", {"keep", "jpg", "png", "tiff", "webp"}),
         ("recolor train --recipe pix", {"pix2pix", "pix2pix-lpips"}),
         ("recolor recipes wgan", {"wgan-clip", "wgan-gp"}),
+        ("recolor colorize --model sigg", {"siggraph17.release"}),
+        ("recolor eval --model def", {"default"}),
+        ("recolor models pull deoldify.", {"deoldify.artistic", "deoldify.stable"}),
+        ("recolor models info def", {"default"}),
     ],
 )
 def test_a_shell_completes(typed: str, offered: set[str]) -> None:

@@ -20,6 +20,7 @@ from recolor_cli.cli.options import (
     PrecisionOpt,
     QuietOpt,
     WorkersOpt,
+    weights_names,
 )
 from recolor_cli.errors import UsageError, WeightsError
 
@@ -65,6 +66,7 @@ def evaluate(
             "--model",
             "-m",
             metavar="NAME|PATH|hf://…|grey",
+            autocompletion=weights_names,
             help="Weights to evaluate; grey leaves pictures without colour, the baseline.",
             rich_help_panel=SETTINGS,
         ),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from recolor_cli.cli.console import Console
-from recolor_cli.cli.options import JsonOpt, OfflineOpt, QuietOpt, examples
+from recolor_cli.cli.options import JsonOpt, OfflineOpt, QuietOpt, examples, weights_names
 from recolor_cli.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
@@ -18,12 +18,18 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Weights: list, fetch, verify, publish, export.")
 
 NameArg = Annotated[
-    str, typer.Argument(metavar="NAME", help="A name from `recolor models list`, or default.")
+    str,
+    typer.Argument(
+        metavar="NAME",
+        autocompletion=weights_names,
+        help="A name from `recolor models list`, or default.",
+    ),
 ]
 AnyArg = Annotated[
     str,
     typer.Argument(
         metavar="NAME|PATH|hf://…",
+        autocompletion=weights_names,
         help="A name, a run folder, a file, or hf://owner/repo/file@rev.",
     ),
 ]
@@ -77,7 +83,10 @@ def info(name: AnyArg, json: JsonOpt = False) -> None:
 )
 def pull(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME|hf://…]", help="What to fetch.")
+        str | None,
+        typer.Argument(
+            metavar="[NAME|hf://…]", autocompletion=weights_names, help="What to fetch."
+        ),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Fetch all weights of the list.")
@@ -113,7 +122,11 @@ def pull(
 def verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME...]", help="By default all that are on this machine."),
+        typer.Argument(
+            metavar="[NAME...]",
+            autocompletion=weights_names,
+            help="By default all that are on this machine.",
+        ),
     ] = None,
     json: JsonOpt = False,
 ) -> None:

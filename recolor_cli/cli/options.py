@@ -24,6 +24,18 @@ def examples(*lines: str) -> str:
     return "\n\n".join(("[bold]Examples[/]", *lines))
 
 
+def weights_names(incomplete: str) -> list[tuple[str, str]]:
+    """For shells: the names of weights that begin like this, with what should be known of each."""
+    from recolor_cli.weights import read_manifest
+
+    manifest = read_manifest()
+    known = {
+        "default": manifest.default or "none",
+        **{n: e.note for n, e in manifest.entries.items()},
+    }
+    return [(name, note) for name, note in known.items() if name.startswith(incomplete)]
+
+
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 SETTINGS, OUTPUT, MACHINE, MESSAGES = "What is made", "Where it goes", "Machine", "Messages"
@@ -35,6 +47,7 @@ ModelOpt = Annotated[
         "-m",
         metavar="NAME|PATH|hf://…",
         envvar="RECOLOR_MODEL",
+        autocompletion=weights_names,
         help="Weights: a name from `recolor models list`, a run folder, a file, or "
         "hf://owner/repo/file@revision.",
         rich_help_panel=SETTINGS,
