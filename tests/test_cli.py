@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import pty
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import photo_factory as factory
 import pytest
@@ -356,13 +358,25 @@ def test_console_puts_each_thing_in_its_place(
     assert capsys.readouterr() == (stdout, stderr)
 
 
-def test_progress_in_a_pipe_is_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "lines"),
+    [
+        (0.0, ["3/3 photos  c\\n"]),  # no rate of what took no time
+        (1.0, ["3/3 photos, 1.0/s  c\\n"]),
+        (20.0, ["1/3 photos, 0.1/s, 0:40 left  a", "2/3 photos, 0.1/s, 0:20 left  b",
+                "3/3 photos, 0.1/s  c\\n"]),
+    ],
+)  # fmt: skip
+def test_progress_in_a_pipe_is_plain_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, seconds: float,
+    lines: list[str],
+) -> None:  # fmt: skip
+    clock = SimpleNamespace(monotonic=itertools.count(0.0, seconds).__next__)
+    monkeypatch.setattr("recolor_cli.cli.console.time", clock)
     with Console().progress(3) as progress:
         for name in ("a", "b", "c\n"):
             progress.advance(name)
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("3/3 photos, ")
-    assert line.endswith("c\\n")
+    assert capsys.readouterr().err.splitlines() == lines
 
 
 def test_progress_on_a_terminal_is_a_bar(

@@ -193,6 +193,7 @@ class _Lines:
     """Plain lines, at most one every `EVERY_S` seconds, and one at the end."""
 
     EVERY_S = 10.0
+    MEASURABLE_S = 0.1  # what took less has no rate worth telling
 
     def __init__(self, total: int, unit: str) -> None:
         self._total, self._unit = total, unit
@@ -205,13 +206,13 @@ class _Lines:
         if now - self._last < self.EVERY_S and self._done < self._total:
             return
         self._last = now
-        rate = self._done / max(now - self._begun, 1e-9)
-        left = (self._total - self._done) / max(rate, 1e-9)
-        rest = f", {_duration(left)} left" if self._done < self._total else ""
-        _write(
-            sys.stderr,
-            f"{self._done}/{self._total} {self._unit}, {rate:.1f}/s{rest}  {printable(name)}",
-        )
+        took = now - self._begun
+        told = f"{self._done}/{self._total} {self._unit}"
+        if took >= self.MEASURABLE_S:
+            told += f", {self._done / took:.1f}/s"
+        if 0 < self._done < self._total:
+            told += f", {_duration(took * (self._total - self._done) / self._done)} left"
+        _write(sys.stderr, f"{told}  {printable(name)}".rstrip())
 
     def message(self, text: str) -> None:
         _write(sys.stderr, text)
