@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -74,6 +75,37 @@ def test_the_python_reference_has_every_public_name(generate: ModuleType) -> Non
     from recolor_cli import __all__ as root
 
     assert {"Colorizer", "RecolorError"} <= set(root)
+
+
+def test_fields_are_told_from_the_docstring_or_stop_the_reference(generate: ModuleType) -> None:
+    @dataclass
+    class Entry:
+        """One.
+
+        Attributes:
+            name: what it is called,
+                over two lines.
+            size: in bytes.
+        """
+
+        name: str
+        size: int
+
+    assert generate.attributes(Entry) == {
+        "name": "what it is called, over two lines.",
+        "size": "in bytes.",
+    }
+
+    @dataclass
+    class Longer(Entry):
+        """One that forgets.
+
+        Attributes:
+            name: what it is called.
+        """
+
+    with pytest.raises(SystemExit, match="Longer does not say what 'size' means"):
+        generate.attributes(Longer)
 
 
 def test_the_settings_reference_has_every_command_that_has_settings() -> None:

@@ -118,11 +118,14 @@ def recipes_page() -> str:
 
 
 def weights_page() -> str:
-    """Every entry of weights.json, all of its fields."""
+    """What the fields of an entry of weights.json mean, and every entry with all of them."""
     manifest = json.loads(read(ROOT / "weights.json"))
+    entry_type = import_module("recolor_cli.weights.manifest").Entry
+    meanings = [(f"`{name}`", meaning) for name, meaning in attributes(entry_type).items()]
     text = (
         "# Weights\n\n`weights.json` names them; new weights are a new entry there. "
-        f"The default is `{manifest['default']}`.\n"
+        f"The default is `{manifest['default']}`.\n\n"
+        f"## Fields\n\n{table(('field', 'meaning'), meanings)}"
     )
     for name, entry in manifest["weights"].items():
         rows = [(f"`{key}`", show_cell(value)) for key, value in entry.items()]
@@ -341,6 +344,18 @@ def comments(kind: type) -> dict[str, str]:
     for line in inspect.getsource(kind).splitlines():
         if match := re.match(r"\s+(\w+)\s*:\s[^#]*(?:#\s*(.*))?$", line):
             found.setdefault(match[1], match[2] or "")
+    return found
+
+
+def attributes(kind: type) -> dict[str, str]:
+    """The meaning of each attribute of a class, from its docstring, which must have them all."""
+    _, _, text = (inspect.getdoc(kind) or "").partition("Attributes:\n")
+    found = {
+        name: " ".join(meaning.split())
+        for name, meaning in re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, re.M)
+    }
+    if missing := {field.name for field in dataclasses.fields(kind)} - set(found):
+        raise SystemExit(f"generate: {kind.__name__} does not say what {min(missing)!r} means")
     return found
 
 
