@@ -6,7 +6,7 @@ import json
 import os
 import pickle
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -274,7 +274,39 @@ class TestPublish:
         answer = recolor("publish", path, "--export", tmp_path / "out")
         assert answer.status == 3
         assert "does not say its license" in answer.err
+        assert "pass --license, such as --license MIT" in answer.err
         assert not (tmp_path / "out").exists()
+
+    def test_terms_that_are_typed_are_in_the_file_that_is_published(
+        self, recolor: Any, tmp_path: Path
+    ) -> None:
+        path, out = tmp_path / "free.safetensors", tmp_path / "out"
+        save_weights(path, tiny_network(1), tiny_card(license=""))
+        before = path.read_bytes()
+        terms = ("--license", "MIT", "--trained-on", "4,000 photographs of one city")
+        answer = recolor("publish", path, "--export", out, *terms)
+        assert answer.status == 0, answer.err
+        ((name, value),) = json.loads(answer.out).items()
+        entry = parse_entry(name, value)
+        model = load_weights(out / "model.safetensors")
+        assert (model.card.license, model.card.trained_on) == (terms[1], terms[3])
+        assert (entry.license, entry.trained_on) == (terms[1], terms[3])
+        assert (entry.sha256, entry.bytes) == (
+            model.sha256,
+            (out / "model.safetensors").stat().st_size,
+        )
+        assert model.card == replace(load_weights(path).card, license="MIT", trained_on=terms[3])
+        own, published = load_weights(path).network, model.network
+        for key, tensor in own.state_dict().items():
+            assert torch.equal(tensor, published.state_dict()[key]), key
+        assert path.read_bytes() == before
+
+    def test_a_run_is_not_written_over_by_what_is_published(self, recolor: Any, run: Path) -> None:
+        before = (run / "best" / "model.safetensors").read_bytes()
+        answer = recolor("publish", run, "--export", run / "best", "--license", "MIT")
+        assert (answer.status, answer.out) == (2, "")
+        assert "choose another folder for --export" in answer.err
+        assert (run / "best" / "model.safetensors").read_bytes() == before
 
 
 class TestExport:

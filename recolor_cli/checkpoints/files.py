@@ -88,6 +88,20 @@ def load_weights(path: str | Path, *, name: str | None = None) -> ColorModel:
     return ColorModel(network, card, hashlib.sha256(data).hexdigest(), name or weights_name(path))
 
 
+def relabel(data: bytes, card: Card, name: str) -> bytes:
+    """The bytes of a weights file with another card; its tensors stay to the last bit.
+
+    Raises:
+        WeightsError: The bytes are no weights file.
+    """
+    layout = read_layout(data, len(data), name)
+    tensors = {
+        key: (t.dtype, t.shape, data[layout.data_start + t.start : layout.data_start + t.stop])
+        for key, t in layout.tensors.items()
+    }
+    return write_layout(tensors, card.to_header())
+
+
 def weights_name(path: Path) -> str:
     """What to call the weights in `path`: the run's name for RUN/best/model.safetensors."""
     if path.name == "model.safetensors":

@@ -176,8 +176,8 @@ def remove(name: NameArg, quiet: QuietOpt = False) -> None:
 
 @app.command(
     epilog=examples(
-        "recolor models publish runs/tiny --export folder/    (uploads nothing)",
-        "recolor models publish runs/tiny --repo me/my-colours",
+        "recolor models publish runs/tiny --license MIT --export folder/    (uploads nothing)",
+        "recolor models publish runs/tiny --license MIT --repo me/my-colours",
     )
 )
 def publish(
@@ -193,6 +193,18 @@ def publish(
         str | None, typer.Option("--name", metavar="NETWORK.TAG", help="Of the entry.")
     ] = None,
     note: Annotated[str, typer.Option("--note", help="Known failures, in one line.")] = "",
+    licence: Annotated[
+        str | None,
+        typer.Option("--license", metavar="SPDX", help="Of the weights; a run does not say it."),
+    ] = None,
+    trained_on: Annotated[
+        str | None,
+        typer.Option(
+            "--trained-on",
+            metavar="TEXT",
+            help="Which photographs, on what terms; a run says how many.",
+        ),
+    ] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a private repository.")] = False,
     quiet: QuietOpt = False,
 ) -> None:
@@ -207,6 +219,8 @@ def publish(
         export=export,
         private=private,
         note=note,
+        licence=licence,
+        trained_on=trained_on,
         progress=None if quiet else console.message,
     )
     console.data(json_format.dumps({result.name: result.entry}, indent=2, ensure_ascii=False))

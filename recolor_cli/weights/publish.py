@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from recolor_cli.checkpoints import ColorModel, load_weights
-from recolor_cli.checkpoints.files import write_file
-from recolor_cli.errors import OutputError, UsageError, WeightsError
+from recolor_cli.checkpoints.files import relabel, write_file
+from recolor_cli.errors import UsageError, WeightsError
 from recolor_cli.weights.find import find_weights
 from recolor_cli.weights.manifest import is_commit, is_repo_id, parse_entry
 
@@ -44,9 +44,13 @@ def publish(
     export: Path | None = None,
     private: bool = False,
     note: str = "",
+    licence: str | None = None,
+    trained_on: str | None = None,
     progress: Progress | None = None,
 ) -> Publication:
     """Write the files that a stranger needs, and upload them unless `export` is given.
+
+    Terms that are given here are written into the published file; the run's own stays as it is.
 
     Args:
         run: a run folder or weights file of ours.
@@ -55,10 +59,13 @@ def publish(
         export: a folder to write to; no network is used then.
         private: create the repository as a private one.
         note: one line for users.
+        licence: of the weights, SPDX name or a sentence; None is what the file says.
+        trained_on: the photographs, in words; None is what the file says.
         progress: receives lines of text.
 
     Raises:
-        UsageError: neither a repository nor a folder, or a name that cannot be one.
+        UsageError: neither a repository nor a folder, a name that cannot be one, or a folder in
+            which the run's own file would be written over.
         WeightsError: the weights are damaged, say nothing about licence or training data, or the
             Hub refuses them.
         OutputError: the folder cannot be written.
@@ -71,22 +78,39 @@ def publish(
     if found.entry is not None and found.entry.foreign:
         raise UsageError(f"'{found.name}' are another project's weights; publish your own runs")
     model = load_weights(found.path, name=found.name)
-    for key in ("license", "trained_on"):
+    data = found.path.read_bytes()
+    card = replace(
+        model.card,
+        license=model.card.license if licence is None else licence,
+        trained_on=model.card.trained_on if trained_on is None else trained_on,
+    )
+    changed = card != model.card
+    if changed:
+        data = relabel(data, card, str(found.path))
+        model = replace(model, card=card, sha256=hashlib.sha256(data).hexdigest())
+    for key, option, example in (
+        ("license", "--license", "MIT"),
+        ("trained_on", "--trained-on", "'4,000 photographs of the city archive, CC BY 4.0'"),
+    ):
         if not getattr(model.card, key):
             raise WeightsError(
-                f"'{found.path}' does not say its {key}; weights are published with it, so set it "
-                "in the recipe before training"
+                f"'{found.path}' does not say its {key}, and weights are published with it; pass "
+                f"{option}, such as {option} {example}"
             )
+    if export is not None and changed and _is_same(export / FILE, found.path):
+        raise UsageError(
+            f"'{found.path}' itself would be written over; choose another folder for --export"
+        )
     name = name or f"{_slug(model.card.network)}.{_slug(model.name)}"
-    entry = _entry(model, found.path, name, repo_id, note)
+    entry = _entry(model, len(data), name, repo_id, note)
     # A commit is put in later; everything else is checked as weights.json is.
     parse_entry(name, entry | ({"revision": "0" * 40} if "revision" in entry else {}))
     if export is not None:
-        _write_files(export, found.path, model, name, entry)
+        _write_files(export, data, model, name, entry)
         return Publication(name, entry, export)
     assert repo_id is not None
     with tempfile.TemporaryDirectory() as folder:
-        _write_files(Path(folder), found.path, model, name, entry)
+        _write_files(Path(folder), data, model, name, entry)
         entry["revision"] = _upload(Path(folder), repo_id, name, private, progress)
     return Publication(name, entry, None)
 
@@ -138,7 +162,7 @@ The colours are plausible guesses; nothing in a grey photograph says what they w
 
 
 def _entry(
-    model: ColorModel, path: Path, name: str, repo_id: str | None, note: str
+    model: ColorModel, size: int, name: str, repo_id: str | None, note: str
 ) -> dict[str, Any]:
     card = model.card
     place: dict[str, Any] = {"source": "package", "file": f"{name}.safetensors"}
@@ -146,7 +170,7 @@ def _entry(
         place = {"source": "hub", "repo_id": repo_id, "revision": None, "file": FILE}
     return place | {
         "sha256": model.sha256,
-        "bytes": path.stat().st_size,
+        "bytes": size,
         "network": card.network,
         "arguments": dict(card.arguments),
         "color": dict(card.color),
@@ -161,21 +185,17 @@ def _entry(
 
 
 def _write_files(
-    folder: Path, weights: Path, model: ColorModel, name: str, entry: Mapping[str, Any]
+    folder: Path, data: bytes, model: ColorModel, name: str, entry: Mapping[str, Any]
 ) -> None:
     config = {"name": name, **model.card.to_config(), "sha256": model.sha256}
-    target = folder / FILE
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (target.exists() and target.samefile(weights)):
-            part = folder / f".{FILE}.tmp"
-            shutil.copyfile(weights, part)
-            part.replace(target)
-    except OSError as error:
-        raise OutputError(f"cannot write '{target}': {error.strerror or error}") from None
+    write_file(folder / FILE, data)
     text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     write_file(folder / "config.json", text.encode())
     write_file(folder / "README.md", model_card(model, name, entry).encode())
+
+
+def _is_same(target: Path, weights: Path) -> bool:
+    return target.exists() and target.samefile(weights)
 
 
 def _upload(folder: Path, repo_id: str, name: str, private: bool, progress: Progress | None) -> str:
