@@ -31,7 +31,7 @@ from recolor_cli.colorize.settings import Settings
 STEPS: tuple[tuple[Any, str, str], ...] = (
     (stages, "read_bytes", "read the file"),
     (stages, "read_photo", "decode"),
-    (stages, "encode_photo", "encode, metadata"),
+    (stages, "encode_parts", "encode, metadata"),
     (stages, "write_atomic", "write"),
     (colorizer, "small_luminance", "small luminance map"),
     (colorizer, "kind_of", "has it colour already"),

@@ -27,11 +27,13 @@ from recolor_cli.colorize.results import PhotoResult
 from recolor_cli.colorize.settings import Settings
 from recolor_cli.colorize.variants import Draw, draw_of
 from recolor_cli.errors import OutputError, PhotoError
+from recolor_cli.images import tiff
 from recolor_cli.images.atomic import write_atomic
+from recolor_cli.images.ifd import Piece
 from recolor_cli.images.photo import Provenance
 from recolor_cli.images.read import read_bytes, read_photo, read_provenance
 from recolor_cli.images.remote import absolute, as_path
-from recolor_cli.images.write import encode_photo
+from recolor_cli.images.write import encode_parts
 
 # With these the next photograph would fail as well.
 FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
@@ -176,7 +178,7 @@ class Stages:
             frames = self._colorizer.finish(work.prepared, work.answers)
             # The grey pixels go: of a very large photograph they are a quarter of all there is.
             photo, work.prepared = replace(photo, frames=frames), None
-            data = encode_photo(
+            pieces = encode_parts(
                 photo,
                 format=target.format or "keep",
                 quality=self._settings.quality,
@@ -189,10 +191,10 @@ class Stages:
                 warnings=notes,
                 spend=True,
             )
-            sha256 = hashlib.sha256(data).hexdigest()
+            written = _stamp_of_pieces(pieces)
             # Said before the file has its name: killed in between, the next run still knows it.
-            self._log("writing", work, output=Stamp(len(data), 0, sha256))
-            write_atomic(target.output, data)
+            self._log("writing", work, output=written)
+            write_atomic(target.output, pieces)
             work.result = PhotoResult(
                 "done",
                 target.source,
@@ -202,7 +204,7 @@ class Stages:
                 notes=tuple(notes),
                 seconds=work.seconds + time.perf_counter() - begun,
             )
-            self._log("done", work, output=_stamp_of_file(target.output, sha256))
+            self._log("done", work, output=_stamp_of_file(target.output, written.sha256))
         work.prepared, work.answers = None, []  # results may wait for a slow reader; these need not
 
     def fail(self, work: Work, reason: str, trace: str = "") -> None:
@@ -363,7 +365,8 @@ def cost(work: Work) -> int:
         with Image.open(io.BytesIO(work.data)) as image:
             pixels = image.width * image.height * getattr(image, "n_frames", 1)
             gray = image.mode in ("1", "L", "LA", "I;16", "I;16B")
-            deep = image.mode.startswith("I;16")
+            tags = getattr(image, "tag_v2", {})  # the mode of a TIFF of three channels says 8 bits
+            deep = image.mode.startswith("I;16") or 16 in tags.get(tiff.BITS, ())
     except Image.DecompressionBombError:  # larger than Pillow likes; --max-pixels has the say
         return ALONE
     except Exception:  # whatever a damaged header makes Pillow do, it is told while decoding
@@ -379,6 +382,14 @@ def _read(work: Work) -> bytes:
     data = read_bytes(path)
     work.stamp = Stamp(len(data), path.stat().st_mtime_ns, hashlib.sha256(data).hexdigest())
     return data
+
+
+def _stamp_of_pieces(pieces: Sequence[Piece]) -> Stamp:
+    """What a file will be, before it has a time."""
+    sha256 = hashlib.sha256()
+    for piece in pieces:
+        sha256.update(piece)
+    return Stamp(sum(map(len, pieces)), 0, sha256.hexdigest())
 
 
 def _stamp_of_file(path: Path, sha256: str) -> Stamp:

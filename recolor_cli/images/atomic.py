@@ -9,9 +9,11 @@ import os
 import platform
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from recolor_cli.errors import OutputError
+from recolor_cli.images.ifd import Piece
 from recolor_cli.images.remote import RemotePath, is_remote
 
 PREFIX = ".recolor-"
@@ -32,18 +34,20 @@ _REASONS = {
 }
 
 
-def write_atomic(path: str | Path, data: bytes) -> None:
+def write_atomic(path: str | Path, data: bytes | Sequence[Piece]) -> None:
     """Write `data` as `path`, which at every moment holds the old content or all of the new.
 
     Missing folders are made. The bytes go to a hidden file in the same folder, reach the disk,
-    and then take the name. Permissions are those of a new file.
+    and then take the name. Permissions are those of a new file. Pieces are written one behind the
+    other; a local file never has them joined in memory.
 
     Raises:
         OutputError: The file cannot be written. Nothing is left behind.
     """
+    pieces: Sequence[Piece] = [data] if isinstance(data, bytes) else data
     if isinstance(path, RemotePath):
         try:
-            path.put(data)
+            path.put(b"".join(pieces))
         except OSError as error:
             raise output_error(path, error) from error
         return
@@ -55,7 +59,7 @@ def write_atomic(path: str | Path, data: bytes) -> None:
         _in_work.add(temporary.name)
         try:
             with temporary.open("xb") as file:
-                file.write(data)
+                file.writelines(pieces)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)

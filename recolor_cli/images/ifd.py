@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+SHORT = 3
 ORIENTATION = 274
 STRIPS, TILES, TILE_SIZES = 273, 324, 325
 EXIF_IFD, GPS_IFD, INTEROP_IFD = 34665, 34853, 40965
@@ -75,7 +76,7 @@ class Structure:
 
 def short(number: int, *values: int) -> Tag:
     """Make a tag of 16-bit numbers."""
-    return Tag(number, 3, struct.pack(f"<{len(values)}H", *values))
+    return Tag(number, SHORT, struct.pack(f"<{len(values)}H", *values))
 
 
 def long(number: int, *values: int) -> Tag:
@@ -176,8 +177,18 @@ def _swap(value: bytes, kind: int, order: str) -> bytes:
     return np.frombuffer(value, f">u{unit}").byteswap().tobytes()
 
 
-def build(pages: Sequence[tuple[Iterable[Tag], Sequence[bytes]]], order: str = "<") -> bytes:
-    """Write a TIFF file: for each page its tags and its strips or tiles.
+Piece = bytes | bytearray | memoryview
+Page = tuple[Iterable[Tag], Sequence[Piece]]
+"""What a page is written from: its tags, and its strips or tiles."""
+
+
+def build(pages: Sequence[Page], order: str = "<") -> bytes:
+    """Write a TIFF file in one piece; see `build_parts`."""
+    return b"".join(build_parts(pages, order))
+
+
+def build_parts(pages: Sequence[Page], order: str = "<") -> list[Piece]:
+    """Write a TIFF file as the pieces that it consists of; strips and tiles are not copied.
 
     The caller gives their lengths (tag 279 or 325); the tag that points to them is made here. A
     page without either is what an EXIF block consists of.
@@ -185,30 +196,30 @@ def build(pages: Sequence[tuple[Iterable[Tag], Sequence[bytes]]], order: str = "
     Raises:
         IfdError: The file would be larger than the 4 GiB that TIFF can address.
     """
-    out = [(b"II*\0" if order == "<" else b"MM\0*") + b"\0\0\0\0"]
-    at, link = 8, (0, 4)  # link: piece and position of the pointer to fill in
+    head = bytearray((b"II*\0" if order == "<" else b"MM\0*") + b"\0\0\0\0")
+    out: list[Piece] = [head]
+    before, link = head, 4  # where the pointer to the next directory stands
+    at = len(head)
     for tags, strips in pages:
         offsets = []
         for strip in strips:
             offsets.append(at)
-            out.append(strip + b"\0" * (len(strip) % 2))
-            at += len(out[-1])
+            out.append(strip)
+            if len(strip) % 2:
+                out.append(b"\0")
+            at += len(strip) + len(strip) % 2
             if at > 0xFFFF_FF00:
                 raise IfdError("larger than the 4 GiB that tiff can hold")
         kept = {tag.number: tag for tag in tags if tag.number not in (STRIPS, TILES)}
         if offsets:
             pointer = TILES if TILE_SIZES in kept else STRIPS
             kept[pointer] = long(pointer, *offsets)
-        out[link[0]] = _fill(out[link[0]], link[1], at, order)
-        piece = _directory([kept[number] for number in sorted(kept)], at, order)
-        link = (len(out), 2 + 12 * len(kept))
-        out.append(piece)
-        at += len(piece)
-    return b"".join(out)
-
-
-def _fill(piece: bytes, position: int, value: int, order: str) -> bytes:
-    return piece[:position] + struct.pack(order + "I", value) + piece[position + 4 :]
+        struct.pack_into(order + "I", before, link, at)
+        before = bytearray(_directory([kept[number] for number in sorted(kept)], at, order))
+        link = 2 + 12 * len(kept)
+        out.append(before)
+        at += len(before)
+    return out
 
 
 def _directory(tags: Sequence[Tag], at: int, order: str) -> bytes:

@@ -144,18 +144,19 @@ def _read_page(data: bytes, page: dict[int, Tag], order: str, warnings: list[str
     return Frame(frame.pixels, frame.alpha, kept)
 
 
-def _pieces(data: bytes, page: dict[int, Tag]) -> list[bytes]:
-    """Cut out the strips or tiles of a page."""
+def _pieces(data: bytes, page: dict[int, Tag]) -> list[memoryview]:
+    """The strips or tiles of a page, where they lie."""
+    whole = memoryview(data)
     offsets = (page.get(ifd.TILES) or page[ifd.STRIPS]).integers
     sizes = page.get(ifd.TILE_SIZES) or page.get(STRIP_SIZES)
     if sizes is None and len(offsets) == 1:  # some old writers leave it out
-        return [data[offsets[0] :]]
+        return [whole[offsets[0] :]]
     if sizes is None or len(sizes.integers) != len(offsets):
         raise codec.damaged("tiff")
-    return [data[at : at + size] for at, size in zip(offsets, sizes.integers, strict=True)]
+    return [whole[at : at + size] for at, size in zip(offsets, sizes.integers, strict=True)]
 
 
-def _rebuild(tags: dict[int, Tag], pieces: list[bytes], order: str) -> bytes:
+def _rebuild(tags: dict[int, Tag], pieces: list[memoryview], order: str) -> bytes:
     """Make a file of one page that says how its pixels are packed and nothing else.
 
     So a decoder has nothing to turn, and nothing to stumble over.
@@ -200,7 +201,7 @@ def _read_deep(data: bytes, page: dict[int, Tag], order: str) -> Frame:
     return Frame(np.ascontiguousarray(pixels), alpha)
 
 
-def _unpack_gray(tags: dict[int, Tag], pieces: list[bytes], order: str) -> Pixels:
+def _unpack_gray(tags: dict[int, Tag], pieces: list[memoryview], order: str) -> Pixels:
     """Unpack one 16-bit plane as a grey picture of its own."""
     plain = {number: tag for number, tag in tags.items() if number != EXTRA}
     for number, value in ((BITS, 16), (PHOTOMETRIC, 1), (SAMPLES, 1), (PLANAR, 1)):
@@ -214,7 +215,7 @@ def _unpack_gray(tags: dict[int, Tag], pieces: list[bytes], order: str) -> Pixel
     return pixels
 
 
-def _unpack_pairs(tags: dict[int, Tag], pieces: list[bytes], order: str) -> Pixels:
+def _unpack_pairs(tags: dict[int, Tag], pieces: list[memoryview], order: str) -> Pixels:
     """Unpack 16-bit grey with alpha as grey of double width, for want of a decoder for pairs."""
     if 322 in tags:
         raise PhotoError("tiled 16-bit grey with alpha is not supported; save it without tiles")

@@ -8,7 +8,7 @@ import cv2
 
 from recolor_cli.errors import PhotoError
 from recolor_cli.images import codec, icc, ifd, tiff
-from recolor_cli.images.ifd import Tag
+from recolor_cli.images.ifd import Piece, Tag
 from recolor_cli.images.photo import Frame, Metadata, Photo
 
 _DEFLATE = cv2.IMWRITE_TIFF_COMPRESSION_ADOBE_DEFLATE
@@ -19,9 +19,11 @@ _PACKERS = {
     "deflate": _DEFLATE,
 }
 _PACKED = (
-    tiff.WIDTH, tiff.HEIGHT, tiff.BITS, tiff.COMPRESSION, tiff.PHOTOMETRIC, tiff.SAMPLES,
-    tiff.ROWS, tiff.STRIP_SIZES, tiff.PLANAR, tiff.PREDICTOR,
+    tiff.WIDTH, tiff.BITS, tiff.COMPRESSION, tiff.PHOTOMETRIC, tiff.SAMPLES, tiff.ROWS, tiff.PLANAR,
+    tiff.PREDICTOR,
 )  # fmt: skip
+_STRIP_BYTES = 8192  # unpacked, as TIFF 6.0 section 7 recommends; a strip is at least one row
+_BAND_BYTES = 4 << 20  # of pixels that OpenCV packs in one call
 # Text of other formats that TIFF has a tag for.
 _TEXT_TAGS = {
     "Description": 270, "Title": 269, "Comment": 270, "Author": 315, "Software": 305,
@@ -36,9 +38,8 @@ def encode(
     *,
     same: bool,
     warnings: list[str],
-    spend: bool = False,
-) -> bytes:
-    """Pack all frames as the pages of one TIFF.
+) -> list[Piece]:
+    """Pack all frames as the pages of one TIFF, in pieces to be written one after the other.
 
     Args:
         photo: What was read; its compression is used again if it is one without loss.
@@ -46,7 +47,6 @@ def encode(
         metadata: What to write on the first page; profile and XMP already made to fit.
         same: Whether `photo` was a TIFF, so that its pages have tags of their own.
         warnings: Receives a line for everything that found no room.
-        spend: As for `encode_photo`.
 
     Raises:
         PhotoError: Larger than the 4 GiB of a TIFF.
@@ -54,27 +54,45 @@ def encode(
     packer = _PACKERS.get(photo.compression or "", _DEFLATE)
     pages = []
     for number, frame in enumerate(frames):
-        structure, strips = _pack(frame, packer, spend)
+        structure, strips = _pack(frame, packer)
         tags = list(frame.tags) if same else _foreign_tags(metadata, warnings)
         pages.append(([*_descriptive(tags, frame, metadata, number, warnings), *structure], strips))
     try:
-        return ifd.build(pages)
+        return ifd.build_parts(pages)
     except ifd.IfdError as error:
         raise PhotoError(f"the tiff would be {error}; use --format png") from None
 
 
-def _pack(frame: Frame, packer: int, spend: bool) -> tuple[list[Tag], list[bytes]]:
-    packed = codec.encode(".tif", frame, [cv2.IMWRITE_TIFF_COMPRESSION, packer], spend=spend)
-    page = ifd.parse(packed).pages[0]
-    tags = [page[number] for number in _PACKED if number in page]
-    samples = (1 if frame.pixels.ndim == 2 and frame.alpha is None else 3) + (
-        frame.alpha is not None
-    )
+def _pack(frame: Frame, packer: int) -> tuple[list[Tag], list[bytes]]:
+    """Pack a page band by band, so that no more than one band of it exists twice."""
+    height, width = frame.pixels.shape[:2]
+    samples = 1 if frame.pixels.ndim == 2 and frame.alpha is None else 3
+    samples += frame.alpha is not None
+    row_bytes = width * samples * frame.pixels.itemsize
+    rows = min(max(1, _STRIP_BYTES // row_bytes), height)
+    step = rows * max(1, _BAND_BYTES // (rows * row_bytes))
+    options = [cv2.IMWRITE_TIFF_COMPRESSION, packer, cv2.IMWRITE_TIFF_ROWSPERSTRIP, rows]
+    first: dict[int, Tag] = {}
+    strips: list[bytes] = []
+    for top in range(0, height, step):
+        packed = codec.encode(".tif", _rows(frame, top, top + step), options)
+        page = ifd.parse(packed).pages[0]
+        places = zip(page[ifd.STRIPS].integers, page[tiff.STRIP_SIZES].integers, strict=True)
+        strips += [packed[at : at + size] for at, size in places]
+        first = first or page
+    tags = [first[number] for number in _PACKED if number in first]
+    tags.append((ifd.short if height <= 0xFFFF else ifd.long)(tiff.HEIGHT, height))
+    narrow = first[tiff.STRIP_SIZES].kind == ifd.SHORT
+    tags.append((ifd.short if narrow else ifd.long)(tiff.STRIP_SIZES, *map(len, strips)))
     tags.append(ifd.short(tiff.SAMPLE_FORMAT, *[1] * samples))
     if frame.alpha is not None:
         tags.append(ifd.short(tiff.EXTRA, 2))  # alpha that the colours are not multiplied with
-    offsets, sizes = page[273].integers, page[tiff.STRIP_SIZES].integers
-    return tags, [packed[at : at + size] for at, size in zip(offsets, sizes, strict=True)]
+    return tags, strips
+
+
+def _rows(frame: Frame, top: int, end: int) -> Frame:
+    alpha = None if frame.alpha is None else frame.alpha[top:end]
+    return Frame(frame.pixels[top:end], alpha)
 
 
 def _descriptive(

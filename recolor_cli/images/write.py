@@ -13,12 +13,13 @@ from recolor_cli.errors import PhotoError, UsageError
 from recolor_cli.images import codec, icc, jp2, jpeg, png, tiff_write, webp, xmp
 from recolor_cli.images.atomic import remove_stale, write_atomic
 from recolor_cli.images.find import SUFFIXES
+from recolor_cli.images.ifd import Piece
 from recolor_cli.images.orientation import orient, unorient
 from recolor_cli.images.photo import Frame, Metadata, Photo, Pixels, Provenance
 
 __all__ = [
-    "CHOICES", "OutputFormat", "encode_photo", "orient", "output_format", "output_name",
-    "remove_stale", "unorient", "write_atomic",
+    "CHOICES", "OutputFormat", "encode_parts", "encode_photo", "orient", "output_format",
+    "output_name", "remove_stale", "unorient", "write_atomic",
 ]  # fmt: skip
 
 CHOICES = ("keep", "jpg", "png", "tiff", "webp")
@@ -96,7 +97,8 @@ def encode_photo(
     """Pack new pixels together with everything that `photo` carried.
 
     The same arguments always give the same bytes: no date is written. An EXIF block stays as it
-    is, with the small grey preview that some cameras put into it.
+    is, with the small grey preview that some cameras put into it. `encode_parts` gives the same in
+    pieces.
 
     Args:
         photo: The photograph as it was read; its metadata goes along as far as the format allows.
@@ -113,6 +115,33 @@ def encode_photo(
     Raises:
         PhotoError: The format cannot hold this picture at all.
         UsageError: `format` or `quality` is not possible.
+    """
+    return b"".join(
+        encode_parts(
+            photo,
+            frames,
+            format=format,
+            quality=quality,
+            provenance=provenance,
+            warnings=warnings,
+            spend=spend,
+        )
+    )
+
+
+def encode_parts(
+    photo: Photo,
+    frames: Sequence[Frame | Pixels] | None = None,
+    *,
+    format: str = "keep",
+    quality: int = 95,
+    provenance: Provenance | None = None,
+    warnings: list[str] | None = None,
+    spend: bool = False,
+) -> list[Piece]:
+    """Do as `encode_photo`; the file is its pieces, one behind the other.
+
+    Joined they would be in memory twice: large TIFFs are better hashed and written as they are.
     """
     if not 1 <= quality <= 100:
         raise UsageError(f"quality must be 1 to 100, got {quality}; 95 is the usual one")
@@ -134,8 +163,8 @@ def encode_photo(
     if provenance is not None:
         metadata = replace(metadata, xmp=xmp.merge(metadata.xmp, provenance, notes))
     if output.name == "tiff":
-        return tiff_write.encode(photo, given, metadata, same=same, warnings=notes, spend=spend)
-    return _encode_single(photo, given[0], metadata, output.name, quality, same, notes, spend)
+        return tiff_write.encode(photo, given, metadata, same=same, warnings=notes)
+    return [_encode_single(photo, given[0], metadata, output.name, quality, same, notes, spend)]
 
 
 def _frame(new: Frame | Pixels, old: Frame) -> Frame:
