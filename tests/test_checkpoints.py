@@ -84,6 +84,13 @@ class TestRoundTrip:
         )
         assert torch.equal(model.network.first.weight, network.first.weight.half().float())
 
+    def test_a_network_holds_its_own_tensors_and_not_the_file(self, path: Path) -> None:
+        tiny_file(path)
+        state = load_weights(path).network.state_dict()
+        assert not any(value.is_meta for value in state.values())
+        for value in state.values():
+            assert value.untyped_storage().nbytes() == value.nbytes
+
     def test_loading_draws_no_random_numbers(self, path: Path) -> None:
         tiny_file(path)
         state = torch.random.get_rng_state()
@@ -95,6 +102,9 @@ class TestRoundTrip:
         with torch.device("meta"):
             outline = MODELS[name]()
         assert all(p.is_meta for p in outline.parameters())
+        # A file fills what is in the state; anything else would stay without memory.
+        names = [name for name, _ in (*outline.named_parameters(), *outline.named_buffers())]
+        assert set(names) <= set(outline.state_dict())
 
     def test_runs_are_named_by_their_folder(self, tmp_path: Path) -> None:
         path = tmp_path / "my-run" / "best" / "model.safetensors"

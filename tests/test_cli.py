@@ -169,6 +169,22 @@ def test_colorize_imports_no_training_library(tmp_path: Path, weights: Path) -> 
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_torch_is_imported_without_looking_for_garbage_and_then_left_alone(
+    tmp_path: Path, weights: Path
+) -> None:
+    put(tmp_path, "in/a.jpg", factory.jpeg())
+    argv = ["colorize", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-m", str(weights)]
+    code = (
+        "import gc, sys\nfrom recolor_cli.cli.app import main\nlooked = []\n"
+        "gc.callbacks.append(lambda *_: looked.append(\n"
+        "    'torch' in sys.modules and not hasattr(sys.modules['torch'], 'compile')))\n"
+        f"try: main({argv!r})\nexcept SystemExit as end: assert not end.code\n"
+        "print(any(looked), gc.isenabled(), gc.get_freeze_count() > 100_000)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False True True"
+
+
 def test_a_wrong_command_line_is_answered_without_torch(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom recolor_cli.cli.app import main\n"

@@ -26,6 +26,9 @@ from recolor_cli.color.lab import luminance
 from recolor_cli.colorize import Settings, colorize_files
 from recolor_cli.colorize import stages as stages_module
 from recolor_cli.colorize.network import Answer
+from recolor_cli.colorize.orders import Order
+from recolor_cli.colorize.plan import Target
+from recolor_cli.colorize.stages import Work, cost
 from recolor_cli.devices import choose_machine
 from recolor_cli.images.atomic import output_error
 from recolor_cli.images.read import read_photo, read_provenance
@@ -514,6 +517,19 @@ def test_a_full_disk_stops_early_and_leaves_nothing_half_written(
     assert b"Traceback" not in errors.read_bytes()
     assert not (tmp_path / "out" / big.name).exists()
     assert not temporary_files(tmp_path / "out")
+
+
+@pytest.mark.parametrize("make", [factory.png, factory.tiff16])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_memory_of_a_photograph_is_foreseen(
+    make: Callable[..., bytes], dtype: type, tmp_path: Path
+) -> None:
+    for pixels in (factory.gray_pixels(dtype=dtype), factory.color_pixels(dtype=dtype)):
+        path = put(tmp_path, "a", make(pixels))
+        work = Work(Target(path, tmp_path / "out", "a", None), Order())
+        colored = pixels.shape[0] * pixels.shape[1] * 3 * pixels.itemsize
+        gray = pixels.nbytes if pixels.ndim == 2 else 0
+        assert cost(work) == colored + gray + 2 * path.stat().st_size
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])

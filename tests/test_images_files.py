@@ -16,6 +16,7 @@ from recolor_cli.errors import OutputError, UsageError
 from recolor_cli.images import atomic
 from recolor_cli.images.atomic import PREFIX, remove_stale, write_atomic
 from recolor_cli.images.find import find_photos, survey
+from recolor_cli.images.remote import as_path
 
 # Finding
 
@@ -146,6 +147,14 @@ def test_a_file_is_written_into_a_new_folder(tmp_path: Path) -> None:
     write_atomic(tmp_path / "a" / "b" / "c.bin", b"content")
     assert (tmp_path / "a" / "b" / "c.bin").read_bytes() == b"content"
     assert _left(tmp_path / "a" / "b") == ["c.bin"]
+
+
+def test_pieces_are_written_one_behind_the_other(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "c.bin", [b"one", bytearray(b" two"), memoryview(b" three"), b""])
+    assert (tmp_path / "c.bin").read_bytes() == b"one two three"
+    place = as_path("memory://pieces/c.bin")
+    write_atomic(place, [b"one", memoryview(b" two")])
+    assert place.read_bytes() == b"one two"
 
 
 def test_a_file_is_replaced_not_written_into(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import PurePath
@@ -14,10 +15,16 @@ import pytest
 from PIL import Image, ImageCms
 
 from recolor_cli.errors import PhotoError, UsageError
-from recolor_cli.images import icc, ifd, iptc, jpeg, png
+from recolor_cli.images import icc, ifd, iptc, jpeg, png, tiff_write
 from recolor_cli.images.photo import Frame, Photo, Provenance
 from recolor_cli.images.read import read_photo
-from recolor_cli.images.write import OutputFormat, encode_photo, output_format, output_name
+from recolor_cli.images.write import (
+    OutputFormat,
+    encode_parts,
+    encode_photo,
+    output_format,
+    output_name,
+)
 
 PROVENANCE = Provenance(
     "unet.base", "0123456789abcdef" * 4, {"saturation": 1.0, "input_size": 256}, "0.1.0"
@@ -45,6 +52,34 @@ def colored(photo: Photo) -> list[Frame]:
 
 
 # Pixels
+
+
+@pytest.mark.parametrize("compression", ["none", "lzw", "packbits", "deflate"])
+@pytest.mark.parametrize("shape", [(1, 1), (7, 5), (300, 40), (90, 3000)])
+def test_bytes_of_a_tiff_do_not_depend_on_how_much_of_it_is_packed_at_a_time(
+    compression: str, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sample in SAMPLES.values():
+        pixels, alpha = (None if one is None else np.resize(one, shape) for one in sample)
+        assert pixels is not None
+        for frame in (Frame(pixels, alpha), Frame(np.dstack([pixels] * 3), alpha)):
+            photo = Photo((frame, frame), "tiff", compression=compression)
+            monkeypatch.setattr(tiff_write, "_BAND_BYTES", 1 << 40)
+            whole = encode_photo(photo)
+            monkeypatch.setattr(tiff_write, "_BAND_BYTES", 40_000)  # two rows
+            assert b"".join(encode_parts(photo)) == whole
+
+
+def test_a_large_tiff_is_in_memory_once_beside_its_pixels() -> None:
+    pixels = np.random.default_rng(0).integers(0, 65536, (2000, 2000, 3)).astype(np.uint16)
+    photo = Photo((Frame(pixels),), "tiff", compression="deflate")
+    tracemalloc.start()
+    parts = encode_parts(photo)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    size = sum(map(len, parts))
+    assert size > pixels.nbytes  # noise cannot be packed
+    assert peak < 1.7 * size  # joined, or packed in one piece, it would be there two or three times
 
 
 @pytest.mark.parametrize("target", ["png", "tiff", "webp", "jpg"])

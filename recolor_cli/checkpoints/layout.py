@@ -52,7 +52,7 @@ class Layout:
     data_start: int
 
 
-def read_layout(head: bytes, size: int, name: str) -> Layout:
+def read_layout(head: bytes | bytearray, size: int, name: str) -> Layout:
     """Parse and check the header.
 
     Args:
@@ -109,7 +109,7 @@ def write_layout(
     return b"".join([len(text).to_bytes(8, "little"), text, *(tensors[key][2] for key in order)])
 
 
-def _refuse_other_formats(head: bytes, size: int, name: str) -> None:
+def _refuse_other_formats(head: bytes | bytearray, size: int, name: str) -> None:
     if size < 8:
         raise WeightsError(
             f"'{name}' is cut off: {size} bytes, and a safetensors file has 8 before its header; "
@@ -122,7 +122,7 @@ def _refuse_other_formats(head: bytes, size: int, name: str) -> None:
                 raise WeightsError(f"'{name}' is not a safetensors file: it is {kind}")
 
 
-def _parse_json(text: bytes, name: str) -> dict[str, Any]:
+def _parse_json(text: bytes | bytearray, name: str) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
         if len(set(keys)) != len(keys):

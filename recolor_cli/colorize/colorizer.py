@@ -129,7 +129,7 @@ class Colorizer:
             self.machine = Machine(model.device, _precision_of(model))
         else:
             self.machine = choose_machine(device, precision)
-            # Small sums: threads would wait for each other longer than they work.
+            # Small sums and copies: threads would wait for each other longer than they work.
             with one_thread():
                 self.model = load_model(
                     model,
@@ -139,7 +139,8 @@ class Colorizer:
                     progress=report,
                 )
         # Convolutions read a pixel's channels together: measured twice as fast on CPUs.
-        self.model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        with one_thread():
+            self.model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.machine.device.type == "cuda":
             torch.backends.cudnn.deterministic = True  # the same bytes in every run
         self.input_size = input_size or self.model.input_size
