@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -30,6 +26,7 @@ from recolor_cli.cli.options import (
     WorkersOpt,
 )
 from recolor_cli.cli.pipe import pipe
+from recolor_cli.cli.quick_import import quick_import
 from recolor_cli.errors import PhotoError, RecolorError, UsageError
 
 if TYPE_CHECKING:
@@ -276,29 +273,12 @@ def colorize(
         from recolor_cli.gallery.side_by_side import check_comparisons
 
         check_comparisons(plan.targets)
-    with _quick_import():
+    with quick_import():
         from recolor_cli.colorize.files import Run  # torch loads here, not for a wrong command line
 
     run = Run(plan, settings, console.message)
     page = plan.folder if gallery else None
     _do(run, console, dry_run=dry_run, compare=compare, page=page)
-
-
-@contextmanager
-def _quick_import() -> Iterator[None]:
-    """Import torch without looking for garbage among its objects, now or at any later time.
-
-    There is none, and looking takes a sixth of the import, again and again.
-    """
-    if "torch" in sys.modules:  # somebody's program that calls the command
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def _do(
