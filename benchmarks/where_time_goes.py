@@ -88,10 +88,10 @@ class OneByOne(Run):
         if self.colorizer is None:
             self._read_manifest(self._find_weights())
             self._load()
-        target = self.plan.targets[number]
-        assert self.colorizer is not None
+            assert self.colorizer is not None
+            self.line = stages.Stages(self.colorizer, self.settings, None)
+        line, target = self.line, self.plan.targets[number]
         work = stages.Work(target, self._orders[target.key], fresh=True)
-        line = stages.Stages(self.colorizer, self.settings, None)
         stages.cost(work)
         line.decode(work)
         line.paint([work])

@@ -157,8 +157,8 @@ class _Calm:
         kind = np.uint8 if len(f_table) == 256 else np.uint16
         # The steps as values of pixels: the first one at or above, the last one at or below.
         f = (np.linspace(0, 100, LIGHTNESS_STEPS + 1) + 16) / 116
-        first = np.searchsorted(f_table, f).take(low)
-        last = (np.searchsorted(f_table, f, side="right") - 1).take(high)
+        first = np.searchsorted(f_table, f).astype(np.int32).take(low)
+        last = (np.searchsorted(f_table, f, side="right") - 1).astype(np.int32).take(high)
         # Black and white are never calm: the numbers of the calm ones fit into their type.
         count = np.where((low > high) | (first > last), 0, last - first + 1)
         self.low: NDArray[Any] = np.minimum(first, len(f_table) - 1).astype(kind)

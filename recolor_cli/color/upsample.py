@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
+FEW = 3  # rows of the result for one of the map: for so few, products of matrices take longer
+
 
 class Upsampler:
     """Channels of a small map at the size of a picture, by rows.
@@ -56,7 +58,25 @@ class _Cubic:
         """Rows top .. bottom, written to out."""
         if self._same:
             out[:] = self._source[:, top:bottom]
-            return out
+        elif len(self._cell) <= FEW * self._source.shape[1]:
+            self._by_neighbour(top, bottom, out)
+        else:
+            self._by_cell(top, bottom, out)
+        return out
+
+    def _by_neighbour(self, top: int, bottom: int, out: Floats) -> None:
+        """All rows at once, one of their four neighbours after the other."""
+        cells, last = self._cell[top:bottom], self._source.shape[1] - 1
+        for i in range(4):
+            around = self._source.take(np.clip(cells + (i - 1), 0, last), axis=1)
+            around *= self._weights[top:bottom, i, None]
+            if i == 0:
+                out[:] = around
+            else:
+                out += around
+
+    def _by_cell(self, top: int, bottom: int, out: Floats) -> None:
+        """One product of matrices for the rows that have the same four neighbours."""
         last = self._source.shape[1] - 1
         row = top
         while row < bottom:
@@ -70,7 +90,6 @@ class _Cubic:
             else:
                 np.matmul(weights, around, out=target)
             row = end
-        return out
 
 
 def fitted(small: Floats, size: tuple[int, int]) -> Floats:

@@ -25,6 +25,7 @@ from recolor_cli.color.tint import describe_color
 from recolor_cli.color.warmth import warm
 from recolor_cli.colorize.hint_entries import parse_hints
 from recolor_cli.colorize.network import Answer, Floats, Painter, Report, fit
+from recolor_cli.colorize.room import Room
 from recolor_cli.colorize.settings import Settings
 from recolor_cli.colorize.variants import Draw, draw_of
 from recolor_cli.devices import Machine, choose_machine, one_thread
@@ -282,10 +283,18 @@ class Colorizer:
         """Run the network; see `Painter.paint`."""
         return self._painter.paint(luminances, seeds)
 
-    def finish(self, prepared: Prepared, answers: Sequence[Answer]) -> tuple[Frame, ...]:
+    def finish(
+        self, prepared: Prepared, answers: Sequence[Answer], room: Room | None = None
+    ) -> tuple[Frame, ...]:
         """Bring the network's answers, one for each luminance map, onto the photograph.
 
         The photograph's own pixels may be overwritten: they are of no use afterwards.
+
+        Args:
+            prepared: As of `prepare`.
+            answers: As of `paint`.
+            room: Where the picture may lie until this thread finishes the next one; None makes an
+                array of its own.
         """
         remaining = iter(answers)
         frames = []
@@ -295,10 +304,13 @@ class Colorizer:
                 frames.append(frame)
                 continue
             pixels = frame.pixels
-            room = pixels if _can_be_overwritten(pixels) else None
+            if _can_be_overwritten(pixels):
+                out = pixels
+            else:  # the pages of a TIFF are needed together: there is room for one
+                out = room.take(pixels) if room and len(prepared.photo.frames) == 1 else None
             ab = next(remaining).ab
             hints = [hint for hint in prepared.hints if hint.page == page]
-            merged = self._merge(pixels, ab, prepared.photo.orientation, room, hints)
+            merged = self._merge(pixels, ab, prepared.photo.orientation, out, hints)
             frames.append(frame.recolored(merged))
         return tuple(frames)
 

@@ -24,6 +24,7 @@ from recolor_cli.colorize.orders import Order
 from recolor_cli.colorize.pipeline import Pipeline
 from recolor_cli.colorize.plan import Target
 from recolor_cli.colorize.results import PhotoResult
+from recolor_cli.colorize.room import Room
 from recolor_cli.colorize.settings import Settings
 from recolor_cli.colorize.variants import Draw, draw_of
 from recolor_cli.errors import OutputError, PhotoError
@@ -105,6 +106,7 @@ class Stages:
     def __init__(self, colorizer: Colorizer, settings: Settings, manifest: Ledger | None) -> None:
         self._colorizer, self._settings = colorizer, settings
         self._manifest = manifest
+        self._room = Room()
 
     def pipeline(self, works: Iterable[Work], workers: int) -> Pipeline[Work]:
         """Lay the stages one behind the other; `workers` threads decode and encode."""
@@ -175,7 +177,7 @@ class Stages:
             size, notes = photo.size, [*photo.warnings, *notes_of(work.answers)]
             if target.format is not None and target.format != photo.format:
                 notes.append(f"the input is {photo.format}; written as {target.format}")
-            frames = self._colorizer.finish(work.prepared, work.answers)
+            frames = self._colorizer.finish(work.prepared, work.answers, self._room)
             # The grey pixels go: of a very large photograph they are a quarter of all there is.
             photo, work.prepared = replace(photo, frames=frames), None
             pieces = encode_parts(

@@ -58,7 +58,7 @@ def read_head(data: bytes) -> Head:
         raise PhotoError(f"a jpeg of {components} components is not supported; convert it to png")
     if not width or not height:
         raise PhotoError("damaged: the jpeg does not say how large it is; copy it again")
-    if data.find(b"\xff\xd9", start) < 0:
+    if data.rfind(b"\xff\xd9", start) < 0:  # from the end, where it is: no pass over the picture
         raise PhotoError(_TRUNCATED)
     metadata, warnings = _metadata(segments)
     return Head(width, height, components, metadata, warnings)
