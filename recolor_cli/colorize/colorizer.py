@@ -304,10 +304,11 @@ class Colorizer:
                 frames.append(frame)
                 continue
             pixels = frame.pixels
+            out = None
             if _can_be_overwritten(pixels):
                 out = pixels
-            else:  # the pages of a TIFF are needed together: there is room for one
-                out = room.take(pixels) if room and len(prepared.photo.frames) == 1 else None
+            elif room and len(prepared.photo.frames) == 1:  # pages are needed together
+                out = room.take(pixels)
             ab = next(remaining).ab
             hints = [hint for hint in prepared.hints if hint.page == page]
             merged = self._merge(pixels, ab, prepared.photo.orientation, out, hints)
