@@ -36,7 +36,9 @@ def test_the_next_picture_lies_where_the_last_one_was() -> None:
     small = kept.take(np.empty((7, 9, 3), np.uint8))
     assert (small.shape, small.dtype) == ((7, 9, 3), np.uint8)
     assert small.ctypes.data == large.ctypes.data
-    assert kept.take(np.empty((40, 30), np.uint16)).shape == (40, 30, 3)
+    larger = kept.take(np.empty((40, 30), np.uint16))
+    assert larger.shape == (40, 30, 3)
+    assert larger.ctypes.data == large.ctypes.data
 
 
 def test_every_thread_has_its_own() -> None:

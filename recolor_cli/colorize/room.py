@@ -13,15 +13,16 @@ import numpy as np
 
 from recolor_cli.images.photo import Pixels
 
-MOST_BYTES = 80 << 20  # kept by a thread: 26 megapixels of 8 bits; what is larger is made anew
+MOST_BYTES = 80 << 20  # kept by a thread: 28 megapixels of 8 bits; what is larger is made anew
 
 
 class Room(threading.local):
     """One picture's memory for each thread that asks; gone with the thread."""
 
     def __init__(self) -> None:
-        """Start without any; called once by each thread."""
-        self._memory = np.empty(0, np.uint8)
+        """Called by each thread when it first takes a picture."""
+        # As much as may ever be needed: what is not used stays the system's.
+        self._memory = np.empty(MOST_BYTES, np.uint8)
 
     def take(self, like: Pixels) -> Pixels:
         """An array (H, W, 3) of the size and type of a picture; what is in it is undefined.
@@ -30,9 +31,6 @@ class Room(threading.local):
         """
         shape = (*like.shape[:2], 3)
         size = math.prod(shape) * like.itemsize
-        if size > MOST_BYTES:
-            return np.empty(shape, like.dtype)
         if size > self._memory.size:
-            self._memory = np.empty(0, np.uint8)  # the smaller one goes before the larger one comes
-            self._memory = np.empty(size, np.uint8)
+            return np.empty(shape, like.dtype)
         return self._memory[:size].view(like.dtype).reshape(shape)
