@@ -215,12 +215,24 @@ def test_wrong_arguments_are_refused(change: dict, message: str) -> None:
         merge_ab(arguments.pop("pixels"), arguments.pop("ab"), **arguments)
 
 
-def test_upsampling_reproduces_slopes_exactly() -> None:
+@pytest.mark.parametrize("times", [2, 10])
+def test_upsampling_reproduces_slopes_exactly(times: int) -> None:
     small = np.add.outer(np.arange(12.0), 3 * np.arange(9.0))[..., None].astype(np.float32)
-    large = Upsampler(small, (120, 90)).rows(0, 120)[0]
-    y, x = (np.arange(120) + 0.5) / 10 - 0.5, (np.arange(90) + 0.5) / 10 - 0.5
-    expected = np.add.outer(y, 3 * x)
-    np.testing.assert_allclose(large[20:-20, 20:-20], expected[20:-20, 20:-20], atol=1e-4)
+    height, width = 12 * times, 9 * times
+    large = Upsampler(small, (height, width)).rows(0, height)[0]
+    y, x = (np.arange(height) + 0.5) / times - 0.5, (np.arange(width) + 0.5) / times - 0.5
+    inner = slice(2 * times, -2 * times)
+    expected = np.add.outer(y, 3 * x)[inner, inner]
+    np.testing.assert_allclose(large[inner, inner], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("times", [2, 10])
+def test_upsampling_gives_any_rows_the_same_bits(times: int) -> None:
+    small = np.random.default_rng(0).random((7, 9, 2), dtype=np.float32)
+    upsampler = Upsampler(small, (7 * times, 9 * times))
+    whole = upsampler.rows(0, 7 * times)
+    for top, bottom in ((0, 1), (3, 5), (6, 7 * times)):
+        np.testing.assert_array_equal(upsampler.rows(top, bottom), whole[:, top:bottom])
 
 
 def test_upsampling_is_keys_cubic() -> None:
