@@ -177,6 +177,7 @@ class TestSaving:
         ({"color": {"space": "lab-bins", "broad_temperature": -1}}, "color.broad_temperature is"),
         ({"color": {"space": "lab-bins", "broad_cells": 17}}, "color.broad_cells is '17'"),
         ({"color": {"space": "lab-bins", "fine_gain": float("nan")}}, "color.fine_gain is 'nan'"),
+        ({"color": {"space": "lab-bins", "second_size": 1.5}}, "color.second_size is '1.5'"),
         ({"color": {"space": "lab", "broad_gain": 1}}, "'lab' has none"),
         ({"color": {"space": "lab-bins", "broad": 1}}, "unknown key 'broad'"),
         ({"color": {"space": "lab", "gamma": 2}}, "unknown key 'gamma'"),

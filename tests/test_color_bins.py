@@ -150,9 +150,9 @@ def test_confidence_is_0_for_no_idea_and_1_for_certain() -> None:
 
 def test_sampling_repeats_by_seed_and_differs_between_seeds() -> None:
     bins, logits = ab_bins(), _logits()
-    first = sample_ab(logits, bins, seed=1, temperature=0.3)
-    torch.testing.assert_close(first, sample_ab(logits, bins, seed=1, temperature=0.3))
-    assert (first - sample_ab(logits, bins, seed=2, temperature=0.3)).abs().max() > 1
+    first = sample_ab(logits, bins, Decoding(temperature=0.3), seed=1)
+    torch.testing.assert_close(first, sample_ab(logits, bins, Decoding(temperature=0.3), seed=1))
+    assert (first - sample_ab(logits, bins, Decoding(temperature=0.3), seed=2)).abs().max() > 1
 
 
 def test_sampling_follows_the_distribution() -> None:
@@ -160,11 +160,11 @@ def test_sampling_follows_the_distribution() -> None:
     bins = torch.tensor([[0.0, 0.0], [60.0, 0.0], [0.0, 60.0]])
     p = torch.tensor([0.6, 0.3, 0.1])
     logits = p.log().reshape(1, 3, 1, 1).expand(300, 3, 1, 1)
-    drawn = sample_ab(logits, bins, seed=0, temperature=1e-3)[:, :, 0, 0]
+    drawn = sample_ab(logits, bins, Decoding(temperature=1e-3), seed=0)[:, :, 0, 0]
     share = (torch.cdist(drawn, bins).argmin(1)[:, None] == torch.arange(3)).float().mean(0)
     assert share[0] > share[1] > share[2] > 0.02
     certain = torch.tensor([30.0, 0.0, 0.0]).reshape(1, 3, 1, 1).expand(50, 3, 1, 1)
-    assert sample_ab(certain, bins, seed=0, temperature=0.3).abs().max() < 1e-3
+    assert sample_ab(certain, bins, Decoding(temperature=0.3), seed=0).abs().max() < 1e-3
 
 
 def test_sampling_gives_objects_a_colour_each_and_no_confetti() -> None:
@@ -173,7 +173,7 @@ def test_sampling_gives_objects_a_colour_each_and_no_confetti() -> None:
     logits = logits.reshape(1, -1, 1, 1).repeat(1, 1, 24, 24)
     other = -((bins - torch.tensor([-20.0, 0.0])) ** 2).sum(1) / 3000
     logits[..., 12:] = other.reshape(1, -1, 1, 1)
-    draws = [sample_ab(logits, bins, seed=seed, temperature=0.3) for seed in range(8)]
+    draws = [sample_ab(logits, bins, Decoding(temperature=0.3), seed=seed) for seed in range(8)]
     shift = [draw - annealed_mean(logits, bins, 0.3) for draw in draws]
     left = torch.stack([s[0, :, :, 2:10].mean((1, 2)) for s in shift])
     right = torch.stack([s[0, :, :, 14:22].mean((1, 2)) for s in shift])

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from skimage.color import lab2rgb, rgb2lab
 
 from recolor_cli.color.lab import rgb_to_lab as picture_to_lab
-from recolor_cli.color.tensors import lab_to_rgb, luminance_to_gray, rgb_to_lab
+from recolor_cli.color.tensors import (
+    lab_to_rgb,
+    luminance_to_gray,
+    resize_area,
+    rgb_to_lab,
+)
 
 
 def _rgb(height: int = 40, width: int = 30) -> torch.Tensor:
@@ -75,3 +81,11 @@ def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
         rgb_to_lab(torch.zeros(shape))
     with pytest.raises(ValueError, match="must be"):
         lab_to_rgb(torch.zeros(shape))
+
+
+@pytest.mark.parametrize(("large", "small"), [((256, 192), (160, 128)), ((7, 5), (3, 5))])
+def test_resize_area_is_that_of_opencv(large: tuple[int, int], small: tuple[int, int]) -> None:
+    picture = np.random.default_rng(0).random(large).astype(np.float32) * 100
+    expected = cv2.resize(picture, small[::-1], interpolation=cv2.INTER_AREA)
+    resized = resize_area(torch.from_numpy(picture)[None, None], small)[0, 0]
+    np.testing.assert_allclose(resized, expected, atol=1e-3)

@@ -1,6 +1,6 @@
 """Make a run's best weights the ones that ship: an fp16 file in the package and one entry.
 
-    python tools/ship_weights.py runs/base --name bins-unet.v5 --note "..." [--default]
+    python tools/ship_weights.py runs/base --name bins-unet.v6 --note "..." [--default]
 
 Several runs of one network, each begun from the one before, are averaged weight by weight (Wortsman
 et al. 2022): what only one of them believes fades.
@@ -35,7 +35,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", help="run folders or weights files; their mean ships")
     parser.add_argument("--name", required=True, help="network.tag")
-    parser.add_argument("--temperature", type=float, help="of the decoding; measured on validation")
+    parser.add_argument(
+        "--decode",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="how ab is made of the distribution (temperature=0.2), as measured on validation",
+    )
     parser.add_argument("--input-size", type=int, help="long side the network sees by default")
     parser.add_argument(
         "--set",
@@ -71,8 +77,7 @@ def main() -> None:
     if options.class_weights:
         favour_rare_colors(network, Path(options.runs[-1]).parent, options.class_weights)
     color = dict(model.card.color)
-    if options.temperature:
-        color["temperature"] = options.temperature
+    color |= {name: float(value) for name, _, value in (p.partition("=") for p in options.decode)}
     metrics = dict(model.card.metrics)
     if options.metrics:
         figures = json.loads(options.metrics.read_text())["all"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -49,11 +50,20 @@ class ColorModel:
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> ColorModel:
-        """Move in place and return self; ab bins stay float32, so that colours are not rounded."""
+        """Move in place and return self; what decides colours in the end stays float32.
+
+        That is the ab bins, and the parts that a network names in `full_precision`.
+        """
         bins = getattr(self.network, "bins", None)
+        exact = {
+            name: copy.deepcopy(self.network.get_submodule(name))
+            for name in getattr(self.network, "full_precision", ())
+        }
         self.network.to(device=device, dtype=dtype)
         if isinstance(bins, Tensor):
             self.network.bins = bins.to(device=self.device)
+        for name, part in exact.items():
+            self.network.set_submodule(name, part.to(device=self.device))
         return self
 
     def predict(

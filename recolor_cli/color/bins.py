@@ -8,6 +8,7 @@ computed here from the sRGB gamut, not copied from anybody's table.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -149,7 +150,7 @@ def confidence(logits: Tensor) -> Tensor:
     return 1 + (log_p.exp() * log_p).sum(1) / math.log(logits.shape[1])
 
 
-def sample_ab(logits: Tensor, bins: Tensor, *, seed: int, temperature: float) -> Tensor:
+def sample_ab(logits: Tensor, bins: Tensor, how: Decoding, *, seed: int) -> Tensor:
     """One plausible colouring, by seed: (B, K, H, W) -> ab (B, 2, H, W).
 
     Independent draws for each pixel would be confetti, and one draw for the whole picture a tint.
@@ -169,7 +170,7 @@ def sample_ab(logits: Tensor, bins: Tensor, *, seed: int, temperature: float) ->
         tilt = kernel @ torch.randn(len(centers), share.shape[0], generator=generator)
         tilts.append((tilt @ share.flatten(1)).reshape(one.shape))
     tilted = log_p + TILT * torch.stack(tilts).to(log_p)
-    return annealed_mean(tilted, bins, CALM * temperature)
+    return decode(tilted, bins, replace(how, temperature=CALM * how.temperature))
 
 
 def _regions(p: Tensor, bins: Tensor, generator: torch.Generator) -> Tensor:

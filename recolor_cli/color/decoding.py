@@ -9,8 +9,13 @@ the picture is decoded warm and the fine part cold:
     ab = broad_gain * blur(mean at broad_temperature)
        + fine_gain * (m - blur(m)),  m = mean at temperature
 
-with a Gaussian blur of `broad_cells` cells of the map. `bins.decode` computes it; nothing here
-needs torch, so that lists of weights and recipes open at once.
+with a Gaussian blur of `broad_cells` cells of the map. `bins.decode` computes it.
+
+And one look is a bad witness. A blotch that the network sees in a picture is often gone when it
+sees the same picture smaller; what a thing is, is not. So the distribution may be the (geometric)
+mean of that of the picture and that of a smaller one; `spaces.predict` looks twice.
+
+Nothing here needs torch, so that lists of weights and recipes open at once.
 """
 
 from __future__ import annotations
@@ -28,6 +33,8 @@ LIMITS = {
     "broad_cells": 16.0,
     "broad_gain": 4.0,
     "fine_gain": 4.0,
+    "second_size": 1.0,
+    "second_weight": 1.0,
 }
 
 
@@ -40,6 +47,8 @@ class Decoding:
         broad_temperature: of the broad part; None decodes all at `temperature`.
         broad_cells: standard deviation of the blur that parts broad from fine, in cells.
         broad_gain, fine_gain: what the parts are multiplied by.
+        second_size: of a second, smaller look, as a share of the first one's sides; None is none.
+        second_weight: share of the second look in the mean of both.
     """
 
     temperature: float = DEFAULT_TEMPERATURE
@@ -47,6 +56,8 @@ class Decoding:
     broad_cells: float = 3.0
     broad_gain: float = 1.0
     fine_gain: float = 1.0
+    second_size: float | None = None
+    second_weight: float = 0.5
 
     @classmethod
     def of(cls, color: Mapping[str, Any], temperature: float | None = None) -> Decoding:
@@ -56,8 +67,13 @@ class Decoding:
 
     def to_color(self) -> dict[str, float]:
         """For a card's `color`: the temperature, and the rest if it plays a part."""
-        said = {f.name: getattr(self, f.name) for f in fields(self)}
-        return said if self.broad_temperature is not None else {"temperature": self.temperature}
+        said = {"temperature": self.temperature}
+        if self.broad_temperature is not None:
+            names = ("broad_temperature", "broad_cells", "broad_gain", "fine_gain")
+            said |= {name: getattr(self, name) for name in names}
+        if self.second_size is not None:
+            said |= {"second_size": self.second_size, "second_weight": self.second_weight}
+        return said
 
 
 def wrong_decoding(color: Mapping[str, Any]) -> tuple[str, str] | None:

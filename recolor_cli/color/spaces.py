@@ -11,11 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from recolor_cli.color.bins import confidence, decode, sample_ab
 from recolor_cli.color.decoding import Decoding
-from recolor_cli.color.tensors import lab_to_rgb, luminance_to_gray, rgb_to_lab
+from recolor_cli.color.tensors import lab_to_rgb, luminance_to_gray, resize_area, rgb_to_lab
 
 
 @dataclass(frozen=True)
@@ -123,13 +124,39 @@ def predict(
         decoding: of networks that predict a distribution; None is `Decoding()`.
         seed: draw one plausible colouring instead of the mean; only for the same.
     """
-    parameter = next(network.parameters())
-    output = network(space.encode(luminance.float()).to(parameter.dtype)).float()
+    output = _look(network, luminance, space)
     if space.decode is not None:
         return Prediction(space.decode(output, luminance), None)
     bins, decoding = network.get_buffer("bins"), decoding or Decoding()
+    if decoding.second_size is not None:
+        output = _look_again(network, luminance, space, output, decoding)
     if seed is None:
         ab = decode(output, bins, decoding)
     else:
-        ab = sample_ab(output, bins, seed=seed, temperature=decoding.temperature)
+        ab = sample_ab(output, bins, decoding, seed=seed)
     return Prediction(ab, confidence(output))
+
+
+def _look(network: torch.nn.Module, luminance: Tensor, space: Space) -> Tensor:
+    dtype = next(network.parameters()).dtype
+    output: Tensor = network(space.encode(luminance.float()).to(dtype))
+    return output.float()
+
+
+def _look_again(
+    network: torch.nn.Module, luminance: Tensor, space: Space, first: Tensor, decoding: Decoding
+) -> Tensor:
+    """The mean log-probabilities of a first look and of one at a smaller picture."""
+    assert decoding.second_size is not None
+    stride = network.stride
+    assert isinstance(stride, int)
+    height, width = luminance.shape[-2:]
+    size = [
+        min(side, max(stride, round(side * decoding.second_size / stride) * stride))
+        for side in (height, width)
+    ]
+    if size == [height, width]:
+        return first
+    second = torch.log_softmax(_look(network, resize_area(luminance, size), space), dim=1)
+    second = F.interpolate(second, first.shape[-2:], mode="bilinear", align_corners=False)
+    return torch.log_softmax(first, dim=1).lerp(second, decoding.second_weight)

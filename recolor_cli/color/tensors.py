@@ -6,6 +6,8 @@ CPU. Constants: IEC 61966-2-1 (sRGB) and CIE 15 (Lab); held to scikit-image in t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -61,6 +63,25 @@ def luminance_to_gray(luminance: Tensor) -> Tensor:
     """L (any shape) 0..100 -> the sRGB value 0..1 of the grey with that lightness."""
     fy = (luminance + 16) / 116
     return linear_to_srgb(torch.where(fy > 0.2068966, fy**3, (fy - 16.0 / 116.0) / _KAPPA))
+
+
+def resize_area(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Make (..., H, W) smaller, to `size` (h, w): each pixel is the mean of the area it stands for.
+
+    As two matrix products: torch's own ways want whole numbers, or a device that knows them.
+    """
+    rows, columns = (
+        _areas(large, small, maps) for large, small in zip(maps.shape[-2:], size, strict=True)
+    )
+    return rows @ maps @ columns.mT
+
+
+def _areas(large: int, small: int, like: Tensor) -> Tensor:
+    """(small, large) shares of the old pixels in the new ones; each row sums to 1."""
+    edges = torch.arange(small + 1, dtype=like.dtype, device=like.device) * (large / small)
+    pixels = torch.arange(large, dtype=like.dtype, device=like.device)
+    overlap = torch.minimum(edges[1:, None], pixels + 1) - torch.maximum(edges[:-1, None], pixels)
+    return overlap.clamp_min(0) * (small / large)
 
 
 def _check_three_channels(tensor: Tensor, name: str) -> None:

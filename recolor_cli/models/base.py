@@ -101,7 +101,7 @@ class EdgeAwareMean(nn.Module):
             weight = nearness * torch.exp(-apart * apart / 2)
             total = total + features[window] * weight
             weights = weights + weight
-        return (total / weights).to(x.dtype)
+        return total / weights
 
 
 class BinsUNet(nn.Module):
@@ -127,6 +127,9 @@ class BinsUNet(nn.Module):
     """
 
     space = "lab-bins"
+    # float32 where the rest is bf16: a cold decode magnifies what the head rounds away, and
+    # MobileNetV2's thin layers lose most of what is lost (docs/explanation/speed.md).
+    full_precision = ("second_encoder", "head")
 
     def __init__(
         self,
@@ -181,9 +184,11 @@ class BinsUNet(nn.Module):
         if self.tail is not None:
             maps.append(self.tail(maps[-1]))
         if self.second_encoder is not None:
-            *_, second_16, second_32 = self.second_encoder(gray)
+            exact = gray.to(next(self.second_encoder.parameters()).dtype)
+            seconds = self.second_encoder(exact)[-2:]
             maps[-2:] = [
-                torch.cat(pair, 1) for pair in zip(maps[-2:], (second_16, second_32), strict=True)
+                torch.cat((own, second.to(own.dtype)), 1)
+                for own, second in zip(maps[-2:], seconds, strict=True)
             ]
         x = self.attention(F.relu(self.bottleneck(maps.pop())))
         for index, step in enumerate(self.steps):
@@ -193,7 +198,7 @@ class BinsUNet(nn.Module):
         for calm in (self.calm, self.calm_near):
             if calm is not None:
                 x = calm(x, gray)
-        logits: Tensor = self.head(x)
+        logits: Tensor = self.head(x.to(self.head.weight.dtype))
         return logits
 
     def encoders(self) -> list[Encoder]:

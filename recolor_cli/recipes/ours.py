@@ -33,7 +33,12 @@ BASE = Recipe(
     age_jpeg=0.05,
     objective="bins",
     rebalance_uniform=0.75,
+    # Wrong colours are broad, and what makes a picture alive is fine (log.md).
     temperature=0.2,
+    broad_temperature=0.5,
+    fine_gain=1.25,
+    second_size=0.625,
+    second_weight=0.25,
     optimizer="adamw",
     lr=1.2e-3,
     weight_decay=0.01,

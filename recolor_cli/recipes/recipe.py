@@ -87,6 +87,8 @@ class Recipe:
     broad_cells: float = _field(3.0, low=0.1, high=16)  # how broad, in cells of the output
     broad_gain: float = _field(1.0, low=0.1, high=4)  # what the broad part is multiplied by
     fine_gain: float = _field(1.0, low=0.1, high=4)  # and the rest
+    second_size: float = _field(0.0, low=0, high=1)  # in use, not in training: look again at a
+    second_weight: float = _field(0.5, low=0.01, high=1)  # picture so small; 0 = look once
     perceptual_weight: float = _field(0.0, low=0)  # VGG features of pictures whose L is 0
     lpips_weight: float = _field(0.0, low=0)
     perceptual_weights: str = _field("")  # VGG / LPIPS weights: a file; "" = torchvision or lpips
@@ -166,6 +168,8 @@ class Recipe:
             broad_cells=self.broad_cells,
             broad_gain=self.broad_gain,
             fine_gain=self.fine_gain,
+            second_size=self.second_size or None,
+            second_weight=self.second_weight,
         )
 
     def images(self, train_images: int) -> int:

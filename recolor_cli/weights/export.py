@@ -53,7 +53,7 @@ class LabToAb(nn.Module):
         self.decoding = Decoding.of(model.card.color)
 
     def forward(self, luminance: Tensor) -> Tensor:
-        """As `color.spaces.predict`, without its choice of a seed."""
+        """As `color.spaces.predict`, without its choice of a seed and without its second look."""
         output = self.network(self.space.encode(luminance))
         if self.space.decode is None:
             bins = self.network.bins
