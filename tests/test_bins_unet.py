@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from recolor_cli.checkpoints import Card, save_weights
+from recolor_cli.checkpoints import Card, load_weights, save_weights
 from recolor_cli.errors import RecipeError, UsageError, WeightsError
 from recolor_cli.models import create_model
 from recolor_cli.models.encoders import ResNet18Encoder
@@ -45,6 +45,19 @@ def test_two_encoders_give_logits_at_a_quarter_of_the_size(side):
 def test_two_encoders_need_maps_at_the_same_strides():
     with pytest.raises(UsageError, match="two encoders join at strides 16 and 32"):
         create_model("bins-unet", **(PAIR | {"tail": 0, "widths": (32, 32, 16)}))
+
+
+@pytest.mark.parametrize("arguments", [THIN, PAIR])
+def test_in_bf16_the_head_and_the_second_encoder_stay_exact(tmp_path, arguments):
+    path = saved(tmp_path / "w.safetensors", create_model("bins-unet", **arguments), arguments)
+    luminance = torch.rand(1, 1, 64, 96) * 100
+    exact = load_weights(path).predict(luminance).ab
+    model = load_weights(path).to(dtype=torch.bfloat16)
+    kept = {
+        name.split(".")[0] for name, p in model.network.named_parameters() if p.dtype.itemsize == 4
+    }
+    assert kept == {"head"} | ({"second_encoder"} & arguments.keys())
+    torch.testing.assert_close(model.predict(luminance).ab, exact, atol=4, rtol=0)
 
 
 def test_freezing_stops_both_encoders_at_the_stride():

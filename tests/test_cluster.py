@@ -133,6 +133,8 @@ class Command:
             stderr=subprocess.PIPE,
             text=True,
             env=environment,
+            # As from a terminal: a run that a script put into the background inherits a deaf ear.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def read(self, count: int) -> list[dict[str, Any]]:

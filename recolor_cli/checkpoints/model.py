@@ -58,6 +58,7 @@ class ColorModel:
         exact = {
             name: copy.deepcopy(self.network.get_submodule(name))
             for name in getattr(self.network, "full_precision", ())
+            if getattr(self.network, name) is not None
         }
         self.network.to(device=device, dtype=dtype)
         if isinstance(bins, Tensor):

@@ -1,6 +1,7 @@
 """The main job: photographs in, coloured photographs out.
 
 colorizer.py     Colorizer: one photograph, from L to a full-size picture; for Python and the CLI
+pillow.py        pictures of Pillow: to arrays, and back to 8 bits
 network.py       padding, batches, what happens when memory runs out
 settings.py      what decides a result, and what only decides how it is made
 hint_entries.py  one hint as people write it, and what is wrong with it

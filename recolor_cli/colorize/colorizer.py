@@ -25,6 +25,7 @@ from recolor_cli.color.tint import describe_color
 from recolor_cli.color.warmth import warm
 from recolor_cli.colorize.hint_entries import parse_hints
 from recolor_cli.colorize.network import Answer, Floats, Painter, Report, fit
+from recolor_cli.colorize.pillow import from_pillow, to_8_bits
 from recolor_cli.colorize.room import Room
 from recolor_cli.colorize.settings import Settings
 from recolor_cli.colorize.variants import Draw, draw_of
@@ -232,9 +233,9 @@ class Colorizer:
             return self._colorize_image(source, wish)
         photo = read_photo(as_path(source))
         colored = self._colorize_array(photo.pixels, photo.orientation, wish)
-        image = Image.fromarray(orient(_to_8_bits(colored), photo.orientation))
+        image = Image.fromarray(orient(to_8_bits(colored), photo.orientation))
         if photo.alpha is not None:
-            image.putalpha(Image.fromarray(orient(_to_8_bits(photo.alpha), photo.orientation)))
+            image.putalpha(Image.fromarray(orient(to_8_bits(photo.alpha), photo.orientation)))
         return image
 
     def prepare(
@@ -382,11 +383,11 @@ class Colorizer:
         return self._merge(pixels, answer.ab, orientation, hints=hints)
 
     def _colorize_image(self, image: Image.Image, wish: _Wish) -> Image.Image:
-        pixels, alpha = _from_pillow(image)
+        pixels, alpha = from_pillow(image)
         orientation = image.getexif().get(0x0112, 1)
         if orientation not in range(1, 9):
             orientation = 1
-        colored = Image.fromarray(_to_8_bits(self._colorize_array(pixels, orientation, wish)))
+        colored = Image.fromarray(to_8_bits(self._colorize_array(pixels, orientation, wish)))
         if alpha is not None:
             colored.putalpha(alpha)
         colored.info = {
@@ -437,25 +438,3 @@ def _precision_of(model: ColorModel) -> str:
 
 def _can_be_overwritten(pixels: Pixels) -> bool:
     return pixels.ndim == 3 and pixels.flags.c_contiguous and pixels.flags.writeable
-
-
-def _to_8_bits(pixels: Pixels) -> Pixels:
-    if pixels.dtype == np.uint8:
-        return pixels
-    return ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-
-
-def _from_pillow(image: Image.Image) -> tuple[Pixels, Image.Image | None]:
-    """Pixels (H, W) or (H, W, 3), and the alpha channel if there is one."""
-    alpha = None
-    if image.has_transparency_data:
-        alpha = image.convert("RGBA").getchannel("A")
-    if image.mode.startswith("I;16"):
-        return np.asarray(image).astype(np.uint16), alpha
-    if image.mode in ("I", "F"):
-        raise ValueError(
-            f"a Pillow image of mode {image.mode!r} does not say its range; convert it to 'L' or "
-            "'I;16'"
-        )
-    gray = image.mode in ("1", "L", "LA", "La")
-    return np.asarray(image.convert("L" if gray else "RGB")), alpha
