@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from recolor_cli.cli.console import Console, printable
+from recolor_cli.cli.few_arenas import use_few_arenas
 from recolor_cli.cli.options import (
     MACHINE,
     OUTPUT,
@@ -273,6 +274,7 @@ def colorize(
         from recolor_cli.gallery.side_by_side import check_comparisons
 
         check_comparisons(plan.targets)
+    use_few_arenas()
     with quick_import():
         from recolor_cli.colorize.files import Run  # torch loads here, not for a wrong command line
 
