@@ -56,7 +56,7 @@ class ColorModel:
         """
         bins = getattr(self.network, "bins", None)
         exact = {
-            name: copy.deepcopy(self.network.get_submodule(name))
+            name: copy.deepcopy(getattr(self.network, name))
             for name in getattr(self.network, "full_precision", ())
             if getattr(self.network, name) is not None
         }
@@ -64,7 +64,7 @@ class ColorModel:
         if isinstance(bins, Tensor):
             self.network.bins = bins.to(device=self.device)
         for name, part in exact.items():
-            self.network.set_submodule(name, part.to(device=self.device))
+            setattr(self.network, name, part.to(device=self.device))
         return self
 
     def predict(

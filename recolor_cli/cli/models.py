@@ -258,6 +258,8 @@ def export_weights(
     for photo, height, width in result.compared:
         console.message(f"compared with torch on '{photo}' at {height} x {width}")
     console.message(f"largest difference in a and b: {result.difference:.2g}")
+    if "second_size" in model.card.color:
+        console.message("the file looks once; recolor colorize looks twice with these weights")
     console.data(str(result.path))
 
 
