@@ -28,6 +28,7 @@ from recolor_cli.colorize import stages as stages_module
 from recolor_cli.colorize.network import Answer
 from recolor_cli.colorize.orders import Order
 from recolor_cli.colorize.plan import Target
+from recolor_cli.colorize.results import PhotoResult, Summary
 from recolor_cli.colorize.stages import Work, cost
 from recolor_cli.devices import choose_machine
 from recolor_cli.images.atomic import output_error
@@ -476,6 +477,46 @@ def test_interrupted_it_stops_cleanly_counts_and_goes_on_later(
     assert not temporary_files(out)
     assert b"Traceback" not in error
     assert counts(run(photos, "-o", out)[1]) == (60 - done, done, 0)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("where", ["add", "to_json"])
+def test_interrupted_between_counting_and_telling_it_tells_each_photograph_once(
+    number: int, status: int, where: str, tmp_path: Path, weights: Path, run
+) -> None:
+    photos, out = tmp_path / "in", tmp_path / "out"
+    many_photos(photos / "before", 10)
+    run(photos, "-o", out)  # so that some are known before the work begins
+    many_photos(photos, 20)
+
+    def strike_at_the_moment() -> None:
+        kind = Summary if where == "add" else PhotoResult
+        done = getattr(kind, where)
+        left = [13]
+
+        def strike(*args: object) -> object:
+            result = done(*args)
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), number)
+            return result
+
+        setattr(kind, where, strike)
+
+    with (tmp_path / "told").open("w+b") as told, (tmp_path / "errors").open("w+b") as errors:
+        process = in_a_child(
+            photos, "-o", out, "--model", weights, "--json",
+            stdout=told.fileno(), stderr=errors.fileno(), before=strike_at_the_moment,
+        )  # fmt: skip
+        process.join()
+    lines = [json.loads(line) for line in (tmp_path / "told").read_bytes().splitlines()]
+    assert process.exitcode == status, (tmp_path / "errors").read_bytes()
+    done, skipped, failed = counts(lines)
+    assert lines[-1]["interrupted"] is True
+    assert len(lines) - 1 == len({line["input"] for line in lines[:-1]}) == 30 - lines[-1]["left"]
+    assert (skipped, failed) == (10, 0)
+    assert done >= 3
+    assert len(tree(out)) == done + skipped
 
 
 def test_two_processes_do_not_write_one_folder_at_the_same_time(

@@ -9,6 +9,7 @@ import typer
 
 from recolor_cli.cli.console import Console, printable
 from recolor_cli.cli.few_arenas import use_few_arenas
+from recolor_cli.cli.interrupting import interrupting
 from recolor_cli.cli.options import (
     MACHINE,
     OUTPUT,
@@ -300,7 +301,7 @@ def _work(
     """Colour and tell; whether all comparisons that were wanted are there."""
     compared = True
     try:
-        with console.progress(run.summary.total) as progress:
+        with interrupting(run.interrupt), console.progress(run.summary.total) as progress:
             told = False
             for result in run:
                 if run.colorizer is not None and not told:

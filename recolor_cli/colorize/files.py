@@ -10,7 +10,7 @@ import os
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -70,6 +70,7 @@ class Run:
         self._manifest: Manifest | None = None
         self._orders: dict[str, Order] = {}
         self._pipeline: Pipeline[Work] | Cluster | None = None
+        self._careful = self._interrupted = False
 
     def __iter__(self) -> Iterator[PhotoResult]:
         """Do the work; a result for every input, in the order in which they finish.
@@ -77,11 +78,33 @@ class Run:
         Raises:
             OutputError: Nothing more can be written; what is done is done.
             WeightsError: The weights are missing, or are not what they should be.
+            KeyboardInterrupt: `interrupt` was called.
         """
-        for result in self._iterate():
+        results = self._iterate()
+        for result in results:
+            careful, self._careful = self._careful, True
             self.summary.add(result)
             self.summary.seconds = time.monotonic() - self._begun
             yield result
+            self._careful = careful
+            if self._interrupted:
+                results.throw(KeyboardInterrupt())
+
+    def interrupt(self) -> bool:
+        """End early, but never between counting a result and handing it out.
+
+        For a handler of Ctrl-C: an exception that strikes just there would make a photograph of
+        the summary that no line tells of. The iteration raises KeyboardInterrupt when it can.
+
+        Returns:
+            Whether it will; if not, there is nothing to be careful with now, so raise.
+        """
+        if not self._careful:
+            return False
+        self._interrupted = True
+        if self._pipeline is not None:
+            self._pipeline.interrupt()
+        return True
 
     def stop(self) -> list[PhotoResult]:
         """End early: photographs that are nearly there are finished, others not begun.
@@ -111,7 +134,7 @@ class Run:
             yield result
         self.summary.seconds = time.monotonic() - self._begun
 
-    def _iterate(self) -> Iterator[PhotoResult]:
+    def _iterate(self) -> Generator[PhotoResult, None, None]:
         settings, plan = self.settings, self.plan
         if settings.cluster is None:
             choose_machine(settings.device, settings.precision)
@@ -153,7 +176,7 @@ class Run:
         self.colorizer = Colorizer.from_settings(settings, self.report)
         return self.colorizer.model
 
-    def _work(self, model: ColorModel) -> Iterator[PhotoResult]:
+    def _work(self, model: ColorModel) -> Generator[PhotoResult, None, None]:
         todo, known = [], []
         with self._listed():
             for target in self.plan.targets:
@@ -165,9 +188,13 @@ class Run:
                     known.append(result)
         yield from known
         self._pipeline = self._lead(todo, model)
+        self._careful = True
         for work in self._pipeline:
             assert work.result is not None
             yield work.result
+        self._careful = False
+        if self._interrupted:
+            raise KeyboardInterrupt
 
     def _lead(self, todo: list[Work], model: ColorModel) -> Pipeline[Work] | Cluster:
         """Who leads photographs through the stages: threads of this process, or a cluster."""

@@ -64,7 +64,7 @@ class Pipeline(Generic[T]):
         self._measuring = 0
         self._under_way = 0
         self._bytes = 0
-        self._stopping = False
+        self._stopping = self._interrupted = False
         self._error: BaseException | None = None
 
         self._threads = [
@@ -85,7 +85,9 @@ class Pipeline(Generic[T]):
         try:
             while True:
                 with self._changed:
-                    self._changed.wait_for(lambda: self._finished or self._error or self._is_done())
+                    self._changed.wait_for(self._has_news)
+                    if self._interrupted:
+                        raise KeyboardInterrupt
                     if self._error is not None:
                         raise self._error
                     if not self._finished:
@@ -94,6 +96,15 @@ class Pipeline(Generic[T]):
                 yield item
         finally:
             self.stop()
+
+    def interrupt(self) -> None:
+        """Let the iteration raise KeyboardInterrupt as soon as it holds no item.
+
+        A signal's handler may call it, in whatever the main thread is: the lock is re-entrant.
+        """
+        with self._changed:
+            self._interrupted = True
+            self._changed.notify_all()
 
     def stop(self) -> list[T]:
         """Let each thread end the call it is in, start no other, and wait for them.
@@ -108,6 +119,10 @@ class Pipeline(Generic[T]):
             if thread.ident is not None:
                 thread.join()
         return list(self._finished)
+
+    def _has_news(self) -> bool:
+        ended = self._interrupted or self._error is not None or self._is_done()
+        return ended or bool(self._finished)
 
     def _is_done(self) -> bool:
         return self._exhausted and not (self._under_way or self._waiting or self._measuring)

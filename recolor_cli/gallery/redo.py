@@ -100,6 +100,7 @@ class Redo:
         self.settings = settings
         self._again = again
         self._now: Run | None = None
+        self._careful = self._interrupted = False
 
     @property
     def colorizer(self) -> Colorizer | None:
@@ -117,13 +118,18 @@ class Redo:
         Raises:
             OutputError: Nothing more can be written; what is done is done.
             WeightsError: The weights are missing, or are not what they should be.
+            KeyboardInterrupt: `interrupt` was called.
         """
         check_writable(self.out)
         kept = list(self._keep_marked())
         # Let go of before, so that other settings count again.
         self._note([mark.key for mark in self._again], kept=False)
         for result in kept:
+            self._careful = True
             yield self._count(result)
+            self._careful = False
+            if self._interrupted:
+                raise KeyboardInterrupt
         for run in self.runs:
             self._now = run
             ready = []
@@ -132,6 +138,13 @@ class Redo:
                     ready.append(result.output.relative_to(self.out).as_posix())
                 yield self._count(_told(result))
             self._note(ready, kept=True)
+
+    def interrupt(self) -> bool:
+        """End early, but never between counting a result and handing it out: `Run.interrupt`."""
+        if not self._careful:
+            return self._now is not None and self._now.interrupt()
+        self._interrupted = True
+        return True
 
     def stop(self) -> list[PhotoResult]:
         """End early, as `Run.stop` does."""

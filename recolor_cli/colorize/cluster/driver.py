@@ -87,7 +87,7 @@ class Cluster:
         self._kind: tuple[str, str] | None = None
         self._failed_starts = 0
         self._looked = self._idle_since = 0.0
-        self._told_to_wait = self._closed = False
+        self._told_to_wait = self._closed = self._interrupted = False
         self._late: list[Work] = []
         self._token: Path | None = None
         self._ray: Any = None
@@ -103,6 +103,8 @@ class Cluster:
         try:
             self._open()
             while self._batches.left or self._at_work():
+                if self._interrupted:
+                    raise KeyboardInterrupt
                 self._hire()
                 self._assign()
                 yield from self._collect(WAIT_S)
@@ -113,6 +115,10 @@ class Cluster:
             self._leave()
             raise
         self._leave()
+
+    def interrupt(self) -> None:
+        """Let the iteration raise KeyboardInterrupt, within a moment, when it holds no result."""
+        self._interrupted = True
 
     def stop(self) -> list[Work]:
         """Begin nothing more, wait for what is under way, and leave the cluster.
