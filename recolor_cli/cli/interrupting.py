@@ -21,7 +21,7 @@ def interrupting(interrupt: Callable[[], bool]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may have handlers
         return
-    before = {number: signal.getsignal(number) for number in WANTED}
+    before = {int(number): signal.getsignal(number) for number in WANTED}
     heard: list[int] = []
 
     def as_before(number: int, frame: Any) -> None:
