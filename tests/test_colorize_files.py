@@ -10,7 +10,6 @@ import json
 import os
 import resource
 import signal
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
