@@ -136,7 +136,7 @@ def test_every_command_has_help_in_groups_with_examples(
         (["train", "--data", "x", "--set", "schedule=cosin"], "did you mean 'cosine'"),
         (["models", "info", "ddcolor.artistc"], "'ddcolor.artistic'"),
         (["models", "info", "ddcolor"], "'ddcolor.artistic'"),
-        (["models", "info", "bins"], "'bins-unet.v6'"),
+        (["models", "info", "bins"], "'bins-unet.v7'"),
         (["eval", "--metric", "psrn"], "did you mean 'psnr'"),
         (["eval", "--protocol", "nativ", "--data", "x"], "did you mean 'native'"),
         (["config", "colorise"], "did you mean 'colorize'"),

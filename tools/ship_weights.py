@@ -1,6 +1,6 @@
 """Make a run's best weights the ones that ship: an fp16 file in the package and one entry.
 
-    python tools/ship_weights.py runs/base --name bins-unet.v6 --note "..." [--default]
+    python tools/ship_weights.py runs/base --name bins-unet.v7 --note "..." [--default]
 
 Several runs of one network, each begun from the one before, are averaged weight by weight (Wortsman
 et al. 2022): what only one of them believes fades.
