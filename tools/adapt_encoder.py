@@ -62,34 +62,22 @@ class Comparison:
 
     Args:
         tensors: as published, with the classifier.
+        crops: whose maps of colour say what a large error is: the variance over pictures, so that
+            their mean has error 1.
     """
 
-    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+    def __init__(self, tensors: Mapping[str, Tensor], crops: list[LabCrops]) -> None:
         self._weight = tensors["fc.weight"].float().flatten(1)
         self._bias = tensors["fc.bias"].float()
-        self.teacher = Colored(tensors)
-        self.variance = (1.0, 1.0)
-
-    def measure_variance(self, crops: list[LabCrops]) -> None:
-        """Of the maps at strides 16 and 32, over places and pictures: their mean has error 1."""
-        seen = [self.of_color(crop) for crop in crops]
-        first, second = (torch.cat(maps).var(0).mean() for maps in zip(*seen, strict=True))
-        self.variance = (float(first), float(second))
-
-    @torch.no_grad()
-    def of_color(self, crops: LabCrops) -> list[Tensor]:
-        """The teacher's maps at strides 16 and 32."""
-        return _maps(self.teacher, crops.rgb * 2 - 1)
-
-    def of_grey(self, student: nn.Module, crops: LabCrops) -> list[Tensor]:
-        """The student's."""
-        return _maps(student, SPACES["lab-bins"].encode(crops.luminance))
+        self._teacher = Colored(tensors)
+        seen = zip(*map(self._of_color, crops), strict=True)
+        self._variance = [float(torch.cat(maps).var(0).mean()) for maps in seen]
 
     def errors(self, student: nn.Module, crops: LabCrops) -> Tensor:
-        """Of the maps at strides 16 and 32, in parts of their variance, and the classes' KL."""
-        theirs, ours = self.of_color(crops), self.of_grey(student, crops)
+        """(3,): of the maps at strides 16 and 32, in parts of their variance; the classes' KL."""
+        theirs, ours = self._of_color(crops), self._of_grey(student, crops)
         maps = [
-            (a - b).pow(2).mean() / v for a, b, v in zip(ours, theirs, self.variance, strict=True)
+            (a - b).pow(2).mean() / v for a, b, v in zip(ours, theirs, self._variance, strict=True)
         ]
         wanted, said = self._classes(theirs[1]), self._classes(ours[1])
         divergence = F.kl_div(said, wanted, log_target=True, reduction="batchmean")
@@ -98,15 +86,23 @@ class Comparison:
     @torch.no_grad()
     def agreement(self, student: nn.Module, crops: LabCrops) -> float:
         """On how many of the crops both name the same class, 0..1."""
-        theirs = self._classes(self.of_color(crops)[1]).argmax(1)
-        ours = self._classes(self.of_grey(student, crops)[1]).argmax(1)
+        theirs = self._classes(self._of_color(crops)[1]).argmax(1)
+        ours = self._classes(self._of_grey(student, crops)[1]).argmax(1)
         return float((theirs == ours).float().mean())
+
+    @torch.no_grad()
+    def _of_color(self, crops: LabCrops) -> list[Tensor]:
+        return _maps(self._teacher, crops.rgb * 2 - 1)
+
+    def _of_grey(self, student: nn.Module, crops: LabCrops) -> list[Tensor]:
+        return _maps(student, SPACES["lab-bins"].encode(crops.luminance))
 
     def _classes(self, coarsest: Tensor) -> Tensor:
         return F.linear(coarsest.mean((2, 3)), self._weight, self._bias).log_softmax(1)
 
 
 def _maps(encoder: nn.Module, pictures: Tensor) -> list[Tensor]:
+    """At strides 16 and 32."""
     with torch.autocast("cpu", torch.bfloat16):
         maps = encoder(pictures.contiguous(memory_format=torch.channels_last))
     return [map.float() for map in maps[-2:]]
@@ -131,9 +127,8 @@ def main() -> None:
     material = load_material(recipe, options.data, options.val)
     print(material.describe(), flush=True)
     published = load_file(options.weights)
-    comparison = Comparison(published)
     judged = [LabCrops(batch, CPU) for batch in validation_batches(material.val, recipe, 64)]
-    comparison.measure_variance(judged)
+    comparison = Comparison(published, judged)
 
     student = MobileNetV2Encoder()
     student.load_imagenet(published)
