@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -147,6 +149,31 @@ def ways_to_start_two() -> dict[str, list[list[str]]]:
     return {"one machine": [["--standalone", "--nproc-per-node", "2"]], "two machines": [meet] * 2}
 
 
+def side_by_side(commands: list[list[str]], folder: Path, limit_s: float, **env: str) -> str:
+    """What commands that need each other say; all must succeed.
+
+    They write to files, which are never full, and whose ends tell where one was that did not end.
+    """
+    env = ENVIRONMENT | {"PYTHONFAULTHANDLER": "1"} | env
+    outs = [folder / f"{number}.out" for number in range(len(commands))]
+    errs = [folder / f"{number}.err" for number in range(len(commands))]
+    running = []
+    with ExitStack() as stack:
+        for command, out, err in zip(commands, outs, errs, strict=True):
+            files = {"stdout": out, "stderr": err}
+            opened = {name: stack.enter_context(path.open("w")) for name, path in files.items()}
+            running.append(subprocess.Popen(command, env=env, **opened))
+    end = time.monotonic() + limit_s
+    try:
+        ended = [process.wait(max(0.1, end - time.monotonic())) for process in running]
+    except subprocess.TimeoutExpired:
+        for process in running:
+            process.send_signal(signal.SIGABRT)  # shows where each of its threads is
+        ended = [process.wait() for process in running]
+    assert ended == [0] * len(commands), [err.read_text()[:4000] for err in errs]
+    return "".join(out.read_text() for out in outs)
+
+
 @pytest.mark.parametrize("where", ["one machine", "two machines"])
 def test_torchrun_with_two_processes_equals_one(photos: Path, tmp_path: Path, where: str) -> None:
     recipe = small("complex", tmp_path, **{"network.dropout": "0", "batch": "8"})
@@ -160,27 +187,41 @@ def test_torchrun_with_two_processes_equals_one(photos: Path, tmp_path: Path, wh
     command = ["-m", "recolor_cli", "train", "--recipe", "complex", "--quiet"]
     command += ["--data", str(photos), "--out", str(tmp_path / "both"), "--device", "cpu"]
     command += [f"--set={name}={value}" for name, value in values.items()]
-    machines = [
-        subprocess.Popen(
-            [sys.executable, "-m", "torch.distributed.run", *way, *command],
-            env=ENVIRONMENT | {"PYTHONFAULTHANDLER": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    ways = [
+        [sys.executable, "-m", "torch.distributed.run", *way, *command]
         for way in ways_to_start_two()[where]
     ]
-    try:
-        said = [machine.communicate(timeout=120) for machine in machines]
-    finally:
-        for machine in machines:
-            machine.kill()
-    for machine, (_, stderr) in zip(machines, said, strict=True):
-        assert machine.returncode == 0, stderr[:4000]  # what broke first is at the top
+    stdout = side_by_side(ways, tmp_path, limit_s=120)
     assert_same_weights(alone, tmp_path / "both", tolerance=2e-5)
-    stdout = "".join(out for out, _ in said)
     assert f"--model {tmp_path / 'both'}" in stdout
     assert stdout.count("recolor colorize") == 1  # one process speaks
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are read from /proc")
+def test_no_thread_of_the_process_group_is_left_to_disturb_the_exit(tmp_path: Path) -> None:
+    script = """
+import torch
+from pathlib import Path
+from recolor_cli.training.distributed import average_gradients, join, leave
+
+def threads_of_the_group():
+    names = [(task / "comm").read_text() for task in Path("/proc/self/task").iterdir()]
+    return sum("gloo" in name for name in names)
+
+ranks = join()
+weight = torch.nn.Parameter(torch.ones(2))
+optimizer = torch.optim.Adam([weight])
+weight.grad = torch.ones(2)
+average_gradients([weight], ranks)
+optimizer.step()
+while_there = threads_of_the_group()
+leave(ranks)
+print(while_there > 0, threads_of_the_group())
+"""
+    meet = {"WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
+    meet |= {"MASTER_PORT": str(free_port()), "CUDA_VISIBLE_DEVICES": ""}
+    commands = [["env", f"RANK={rank}", sys.executable, "-c", script] for rank in (0, 1)]
+    assert side_by_side(commands, tmp_path, limit_s=60, **meet) == "True 0\n" * 2
 
 
 def test_accumulated_micro_batches_equal_one_batch(photos: Path, tmp_path: Path) -> None:

@@ -41,6 +41,11 @@ def join() -> Ranks:
         int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_RANK"])
     )
     if ranks.world > 1 and not dist.is_initialized():
+        # Every optimiser imports this module sooner or later. Imported while a process group is
+        # there, it keeps the group as its functions' default argument for good: the group's threads
+        # would outlive `leave` and now and then abort the process, or hold it, while it exits.
+        import torch.distributed.nn.functional
+
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     return ranks
 
