@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +17,7 @@ from recolor_cli.data.split import read_split
 from recolor_cli.data.tensors import LabCrops
 from recolor_cli.devices import choose_machine
 from recolor_cli.errors import UsageError
+from recolor_cli.interrupting import interrupting
 from recolor_cli.recipes import Recipe
 from recolor_cli.training.adversary import Game
 from recolor_cli.training.distributed import (
@@ -168,7 +167,13 @@ def train(
     # Train.
     sums, logged = Sums(), seen
     frugal = explain_lack_of_memory(recipe, machine.device)
-    with frugal, stop_on_signal() as stop, closing(batches), keeper:
+    stop = threading.Event()
+
+    def interrupt() -> bool:
+        stop.set()
+        return True
+
+    with interrupting(interrupt, unheard_too=True), frugal, closing(batches), keeper:
         while seen < total:
             micro = [LabCrops(next(batches), machine.device) for _ in range(recipe.accumulate)]
             opponent = d if seen >= gan_from else None
@@ -229,28 +234,6 @@ def train(
                 raise KeyboardInterrupt
     leave(ranks)
     return run.path
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[threading.Event]:
-    """An event that the first SIGINT or SIGTERM sets; the second one acts at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop  # only the main thread may have handlers
-        return
-    before: dict[int, Any] = {}
-
-    def handle(number: int, frame: object) -> None:  # noqa: ARG001
-        stop.set()
-        signal.signal(number, before[number])  # the second one acts as ever
-
-    for wanted in (int(signal.SIGINT), int(signal.SIGTERM)):
-        before[wanted] = signal.signal(wanted, handle)
-    try:
-        yield stop
-    finally:
-        for wanted, handler in before.items():
-            signal.signal(wanted, handler)
 
 
 def _share_of_batch(recipe: Recipe, ranks: Ranks) -> int:

@@ -108,12 +108,40 @@ def test_signals_end_a_real_command_with_a_checkpoint(photos: Path, tmp_path: Pa
         finally:
             process.kill()
             process.wait()
-        assert process.returncode == 130, errors
+        assert process.returncode == 128 + number, errors
         assert "Traceback" not in errors
         assert state_of(run)["seen"] > seen
         seen = state_of(run)["seen"]
         assert seen % 4 == 0
         assert load_weights(run / "last/model.safetensors").card.step == seen // 4
+
+
+def test_training_started_in_the_background_hears_no_ctrl_c(photos: Path, tmp_path: Path) -> None:
+    # A script's `recolor train ... &` ignores SIGINT: Ctrl-C is meant for another command.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        recipe = small("tiny", tmp_path, total_images="12")
+        run = train(recipe, [photos], tmp_path / "run", watcher=StopAfter(4))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert state_of(run)["seen"] == 12
+
+
+def test_sigterm_in_a_program_that_has_no_handler_writes_a_checkpoint(
+    photos: Path, tmp_path: Path
+) -> None:
+    class Terminated(StopAfter):
+        def step(self, images: int, total: int, values: object) -> None:
+            if images >= self.images and not self.done:
+                self.done = True
+                signal.raise_signal(signal.SIGTERM)
+
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    recipe = small("tiny", tmp_path, total_images="12")
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, [photos], tmp_path / "run", watcher=Terminated(4))
+    assert state_of(tmp_path / "run")["seen"] == 4
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def _wait_until_it_trains(process: subprocess.Popen[str], run: Path, seen: int) -> None:

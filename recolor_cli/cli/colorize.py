@@ -9,7 +9,6 @@ import typer
 
 from recolor_cli.cli.console import Console, printable
 from recolor_cli.cli.few_arenas import use_few_arenas
-from recolor_cli.cli.interrupting import interrupting
 from recolor_cli.cli.options import (
     MACHINE,
     OUTPUT,
@@ -30,6 +29,7 @@ from recolor_cli.cli.options import (
 from recolor_cli.cli.pipe import pipe
 from recolor_cli.cli.quick_import import quick_import
 from recolor_cli.errors import PhotoError, RecolorError, UsageError
+from recolor_cli.interrupting import interrupting
 
 if TYPE_CHECKING:
     from recolor_cli.colorize import PhotoResult, Run, Settings

@@ -12,11 +12,15 @@ WANTED = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def interrupting(interrupt: Callable[[], bool]) -> Iterator[None]:
-    """Let the first signal call `interrupt`; what it does not take, and any second one, raises.
+def interrupting(interrupt: Callable[[], bool], *, unheard_too: bool = False) -> Iterator[None]:
+    """Let the first signal call `interrupt`; what it does not take, and any second one, acts.
+
+    An ignored signal stays ignored, as for what a script started in the background.
 
     Args:
         interrupt: Asks the work to raise KeyboardInterrupt soon; says whether it will.
+        unheard_too: Also take a signal that would kill the process without a word, as SIGTERM
+            does where Python is as it comes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may have handlers
@@ -26,8 +30,10 @@ def interrupting(interrupt: Callable[[], bool]) -> Iterator[None]:
 
     def as_before(number: int, frame: Any) -> None:
         handler = before[number]
-        assert callable(handler)
-        handler(number, frame)
+        if callable(handler):
+            handler(number, frame)
+        else:
+            signal.raise_signal(number)  # there is no other handler any more
 
     def hear(number: int, frame: Any) -> None:
         for wanted in ours:
@@ -37,14 +43,14 @@ def interrupting(interrupt: Callable[[], bool]) -> Iterator[None]:
         else:
             as_before(number, frame)
 
-    # One that is ignored, or kills without a word, stays so.
-    ours = [number for number, handler in before.items() if callable(handler)]
+    kinds = (signal.SIG_IGN, None) if unheard_too else (signal.SIG_IGN, signal.SIG_DFL, None)
+    ours = [number for number, handler in before.items() if handler not in kinds]
     for number in ours:
         signal.signal(number, hear)
     try:
         yield
     except KeyboardInterrupt:
-        if heard:
+        if heard and callable(before[heard[0]]):
             as_before(heard[0], None)  # so that the exit status tells which it was
         raise
     finally:
