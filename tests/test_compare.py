@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -52,6 +53,21 @@ def test_compare_writes_grey_beside_colour(folder: Path, tmp_path: Path, weights
     original = look_at(folder / "tall.jpg", 4096).pixels
     assert np.abs(left[..., 0].astype(int) - original).mean() < 4
     assert look_at(out / "sub/wide.tif.compare.jpg", 4096).pixels.shape == (32, 2 * 64 + GAP_PX, 3)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are measured otherwise")
+@pytest.mark.parametrize("option", [["--compare"], ["--variants", "2"]])
+def test_a_name_that_is_just_short_enough_stops_nobody_else(
+    folder: Path, tmp_path: Path, weights: Path, option: list[str]
+) -> None:
+    put_gray(folder / ("n" * 250 + ".jpg"), 3, (32, 32))
+    out = tmp_path / "out"
+    status, _, err = recolor("colorize", folder, "-o", out, "-m", weights, *option)
+    assert status == 1
+    assert "Traceback" not in err
+    assert "too long" in err
+    expected = {"--compare": "tall.compare.jpg", "--variants": "tall.variants.jpg"}[option[0]]
+    assert expected in tree(out)
 
 
 def test_a_second_run_takes_comparisons_for_what_they_are(

@@ -263,6 +263,58 @@ def test_redo_does_what_was_marked_and_nothing_else(
     assert photos["a.jpg"]["settings"]["saturation"] == 0.5
 
 
+def test_a_redo_that_fails_leaves_an_earlier_choice(
+    place: Path, weights: Path, tmp_path: Path
+) -> None:
+    out, away = place / "out", tmp_path / "away"
+    mark = {"a.jpg": {"mark": "redo", "settings": {"saturation": 0.5}}}
+    recolor("colorize", "--redo", review_of(out, mark, tmp_path / "review.json"))
+    chosen = (out / "a.jpg").read_bytes()
+    again = {"a.jpg": {"mark": "redo", "settings": {"saturation": 2}}}
+    file = review_of(out, again, tmp_path / "review.json")
+    (place / "in").rename(away)
+    assert recolor("colorize", "--redo", file)[0] == 1
+    away.rename(place / "in")
+    _, _, err = recolor("colorize", place / "in", "-o", out, "-m", weights)
+    assert "kept in a review" in err
+    assert (out / "a.jpg").read_bytes() == chosen
+
+
+def test_what_an_interrupted_redo_has_made_is_kept(
+    place: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = place / "out"
+    marks = {
+        name: {"mark": "redo", "settings": {"saturation": 0.5}}
+        for name in ("a.jpg", "émile 😀.jpg")
+    }
+    file = review_of(out, marks, tmp_path / "review.json")
+    shown: list[object] = []
+
+    def show_one_and_stop(result: object, *_: object) -> None:
+        shown.append(result)
+        if len(shown) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("recolor_cli.cli.colorize._show", show_one_and_stop)
+    assert recolor("colorize", "--redo", file, "--workers", "1")[0] == 130
+    made = {name: (out / name).read_bytes() for name in marks}
+    chosen = [n for n in marks if read_provenance(out / n).settings["saturation"] == 0.5]  # type: ignore[union-attr]
+    assert chosen
+    recolor("colorize", place / "in", "-o", out, "-m", weights)
+    assert {n: (out / n).read_bytes() for n in chosen} == {n: made[n] for n in chosen}
+
+
+def test_a_redo_makes_again_what_was_changed_since(place: Path, tmp_path: Path) -> None:
+    out = place / "out"
+    data = (out / "a.jpg").read_bytes()
+    (out / "a.jpg").write_bytes(data[:2] + b"\xff\xfe\x00\x06note" + data[2:])
+    mark = {"a.jpg": {"mark": "redo", "settings": {"saturation": 0.5}}}
+    file = review_of(out, mark, tmp_path / "review.json")
+    status, _, err = recolor("colorize", "--redo", file)
+    assert (status, "1 done" in err) == (0, True), err
+
+
 def test_a_plain_redo_takes_the_settings_that_are_typed(place: Path, tmp_path: Path) -> None:
     out = place / "out"
     marks: dict[str, dict[str, object]] = {

@@ -30,6 +30,7 @@ from recolor_cli.colorize.results import PhotoResult, Summary
 from recolor_cli.colorize.settings import Settings, deciding
 from recolor_cli.colorize.stages import (
     DONE_BEFORE,
+    EDITED,
     KEPT,
     Stages,
     Work,
@@ -38,8 +39,9 @@ from recolor_cli.colorize.stages import (
 )
 from recolor_cli.colorize.variants import draw_of
 from recolor_cli.devices import choose_machine, cores, one_thread
-from recolor_cli.errors import UsageError
+from recolor_cli.errors import PhotoError, UsageError
 from recolor_cli.images.atomic import output_error, remove_stale
+from recolor_cli.images.read import read_bytes, read_photo
 from recolor_cli.images.remote import is_remote, listed
 from recolor_cli.weights import find_weights, load_model, read_manifest
 
@@ -56,12 +58,18 @@ class Run:
         plan: Inputs and outputs.
         summary: Grows with each result.
         colorizer: Loaded if there is anything to do, else None.
+
+    Args:
+        anew: Somebody looked at these very results and wants them made again: that they chose or
+            changed them before is no reason to leave them.
     """
 
-    def __init__(self, plan: Plan, settings: Settings, report: Report) -> None:
+    def __init__(
+        self, plan: Plan, settings: Settings, report: Report, *, anew: bool = False
+    ) -> None:
         if settings.cluster is not None and plan.folder is None:
             raise UsageError("--cluster is for folders; leave it out for one photograph")
-        self.plan, self.settings, self.report = plan, settings, report
+        self.plan, self.settings, self.report, self._anew = plan, settings, report, anew
         total = len(plan.targets) + len(plan.repeated) + len(plan.unreadable)
         self.summary = Summary(total, ignored=plan.ignored)
         self.colorizer: Colorizer | None = None
@@ -72,7 +80,7 @@ class Run:
         self._pipeline: Pipeline[Work] | Cluster | None = None
         self._careful = self._interrupted = False
 
-    def __iter__(self) -> Iterator[PhotoResult]:
+    def __iter__(self) -> Generator[PhotoResult, None, None]:
         """Do the work; a result for every input, in the order in which they finish.
 
         Raises:
@@ -235,7 +243,8 @@ class Run:
             for remark in remarks:
                 self.report(f"hints: {remark}")
         if self.plan.folder is not None:
-            self._manifest = Manifest(self.plan.folder, self.settings.shard)
+            let_go = [target.key for target in self.plan.targets] if self._anew else []
+            self._manifest = Manifest(self.plan.folder, self.settings.shard, let_go)
 
     def _lock(self) -> FolderLock | None:
         if self.plan.folder is None or is_remote(self.plan.folder):
@@ -292,7 +301,24 @@ class Run:
         if not known and provenance_of(target.output) is None:
             reason = "the output exists and is not ours; --overwrite replaces it"
             return PhotoResult("failed", target.source, target.output, reason)
+        if self._was_edited(target):
+            return skipped(target, EDITED)
         return None
+
+    def _was_edited(self, target: Target) -> bool:
+        """Whether somebody worked on a result: a caption, a retouched spot. It is not ours alone.
+
+        What can no longer be read, such as half a file, is nobody's work and made again.
+        """
+        if self._manifest is None or self._anew:
+            return False
+        if not self._manifest.finds_changed(target.key, target.output):
+            return False
+        try:
+            read_photo(read_bytes(target.output), max_pixels=self.settings.max_pixels)
+        except (PhotoError, OSError):
+            return False
+        return True
 
 
 def _each_once(works: list[Work]) -> Iterator[Work]:

@@ -15,7 +15,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -101,12 +101,16 @@ class Manifest:
     Args:
         out: The output folder; need not exist to be read.
         shard: (I, N); lines of all shards are read, those of this one are written.
+        let_go: Outputs that a person chose and now wants to be made again. Only this reader
+            forgets the choice: should the work fail, it still stands.
 
     Attributes:
         runs: What each digest of settings stands for, with the weights' name as it was asked for.
     """
 
-    def __init__(self, out: Path, shard: tuple[int, int] = (1, 1)) -> None:
+    def __init__(
+        self, out: Path, shard: tuple[int, int] = (1, 1), let_go: Collection[str] = ()
+    ) -> None:
         self.folder = out / FOLDER
         part, parts = shard
         name = "manifest.jsonl" if parts == 1 else f"manifest-{part}-of-{parts}.jsonl"
@@ -116,6 +120,9 @@ class Manifest:
         self._writing = threading.Lock()
         self.runs: dict[str, Mapping[str, Any]] = {}
         self._lines = _read_all(self.folder, self.runs)
+        for key in let_go:
+            if key in self._lines:
+                self._lines[key] = replace(self._lines[key], kept=False)
 
     def __iter__(self) -> Iterator[tuple[str, Line]]:
         """Every output that is known, with the latest that is known about it."""
@@ -131,6 +138,16 @@ class Manifest:
         if line is None:
             return False
         return line.ours or (line.output is not None and line.output.matches(output))
+
+    def finds_changed(self, key: str, output: Path) -> bool:
+        """Whether the file that is at `output` was written by recolor, and by somebody since.
+
+        Not so after a kill: then nobody knows which of two results has the name.
+        """
+        line = self._lines.get(key)
+        if line is None or line.event != "done" or line.output is None:
+            return False
+        return not line.output.matches(output)
 
     def open(self) -> None:
         """Make ready to append.
@@ -183,13 +200,13 @@ class Manifest:
         self._append(record)
         self._lines[key] = line
 
-    def keep(self, key: str, kept: bool = True) -> None:
-        """Note that a person chose the output at `key` as it is, or no longer does.
+    def keep(self, key: str) -> None:
+        """Note that a person chose the output at `key` as it is.
 
         Raises:
             OutputError: The disk is full, or the like.
         """
-        record = {"event": "kept", "output": key, "at": time.time_ns(), "kept": kept}
+        record = {"event": "kept", "output": key, "at": time.time_ns(), "kept": True}
         line = _parse(record, self._lines[key])
         assert line is not None
         self._append(record)

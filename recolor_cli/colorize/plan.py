@@ -18,10 +18,11 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import TypeVar
 
 from recolor_cli.color.hints import Hint
+from recolor_cli.colorize.manifest import FOLDER, Manifest
 from recolor_cli.errors import OutputError, UsageError
 from recolor_cli.images.atomic import output_error
 from recolor_cli.images.find import SUFFIXES, Findings, Found, survey
-from recolor_cli.images.remote import as_path, is_remote
+from recolor_cli.images.remote import absolute, as_path, is_remote
 from recolor_cli.images.write import output_format, output_name
 
 LEAST_FREE_BYTES = 1 << 20
@@ -101,7 +102,7 @@ def make_plan(
         return Plan(targets if shard[0] == 1 else [], None)
     if out.exists() and not out.is_dir():
         raise OutputError(f"{str(out)!r} is a file; name a folder for the results")
-    photos = _outside(findings.photos, out)
+    photos = _without_results(_outside(findings.photos, out), out, inputs)
     targets = [_target(found, out, format) for found in photos]
     insensitive = ignores_case(out)
     if format == "keep":
@@ -211,6 +212,26 @@ def _outside(photos: list[Found], out: Path) -> list[Found]:
             if parent == place or place in parent.parents:
                 continue
         kept.append(found)
+    return kept
+
+
+def _without_results(photos: list[Found], out: Path, inputs: Sequence[str | Path]) -> list[Found]:
+    """Leave out results among the inputs: with another format, OUT may be the folder of the inputs.
+
+    Only what a folder brings; who names a result as an input wants an answer.
+    """
+    if is_remote(out) or not (out / FOLDER).is_dir():
+        return photos
+    manifest, place = Manifest(out), _real(out)
+    named = {absolute(Path(path)) for path in map(as_path, inputs) if not is_remote(path)}
+    kept = []
+    for found in photos:
+        ours, parent = False, _real(found.path.parent)
+        if absolute(found.path) not in named and (parent == place or place in parent.parents):
+            line = manifest.get((parent / found.path.name).relative_to(place).as_posix())
+            ours = line is not None and line.ours and as_path(line.source) != absolute(found.path)
+        if not ours:
+            kept.append(found)
     return kept
 
 

@@ -40,6 +40,7 @@ from recolor_cli.images.write import encode_parts
 FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
 DONE_BEFORE = "done before"
 KEPT = "kept in a review; --overwrite makes it again"
+EDITED = "changed after it was made, so it stays as it is; --overwrite makes it again"
 ALONE = sys.maxsize
 BYTES_PER_WORKER = 128 << 20  # pictures under way: decoded, coloured and encoded
 
@@ -249,7 +250,10 @@ class Stages:
         if line is None or not line.ours or self._settings.overwrite:
             return
         other = as_path(line.source)
-        if other != absolute(work.target.source) and other.exists():
+        assert work.stamp is not None
+        moved = line.input is not None and line.input.sha256 == work.stamp.sha256
+        # Whether the other one is there now says nothing: its disk may be in a drawer.
+        if other != absolute(work.target.source) and not moved:
             raise PhotoError(
                 f"the output belongs to {line.source!r}; choose another -o, or --overwrite"
             )

@@ -8,7 +8,7 @@ was made again, then stays as it is in later runs with other settings; the manif
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -26,7 +26,6 @@ from recolor_cli.colorize.plan import Plan, Target, check_writable
 from recolor_cli.colorize.results import PhotoResult, Summary
 from recolor_cli.colorize.settings import Settings
 from recolor_cli.colorize.stages import DONE_BEFORE
-from recolor_cli.colorize.stages import KEPT as KEPT_BEFORE
 from recolor_cli.errors import UsageError
 from recolor_cli.gallery.review import Mark, Review
 from recolor_cli.images.find import SUFFIXES
@@ -94,12 +93,14 @@ class Redo:
                 wanted, target = replace(wanted, hints=asked), replace(target, hints=hints)
             groups.setdefault(wanted, []).append(target)
         self.runs = [
-            Run(Plan(targets, self.out), wanted, report) for wanted, targets in groups.items()
+            Run(Plan(targets, self.out), wanted, report, anew=True)
+            for wanted, targets in groups.items()
         ]
         self.summary = Summary(len(review.marks))
         self.settings = settings
-        self._again = again
         self._now: Run | None = None
+        self._results: Generator[PhotoResult, None, None] | None = None
+        self._ready: list[str] = []  # keys of the part that is under way
         self._careful = self._interrupted = False
 
     @property
@@ -122,8 +123,6 @@ class Redo:
         """
         check_writable(self.out)
         kept = list(self._keep_marked())
-        # Let go of before, so that other settings count again.
-        self._note([mark.key for mark in self._again], kept=False)
         for result in kept:
             self._careful = True
             yield self._count(result)
@@ -132,12 +131,11 @@ class Redo:
                 raise KeyboardInterrupt
         for run in self.runs:
             self._now = run
-            ready = []
-            for result in run:
-                if result.output is not None and result.status in ("done", "skipped"):
-                    ready.append(result.output.relative_to(self.out).as_posix())
+            self._ready = []
+            self._results = iter(run)
+            for result in self._results:
                 yield self._count(_told(result))
-            self._note(ready, kept=True)
+            self._keep_ready()
 
     def interrupt(self) -> bool:
         """End early, but never between counting a result and handing it out: `Run.interrupt`."""
@@ -150,7 +148,11 @@ class Redo:
         """End early, as `Run.stop` does."""
         self.summary.interrupted = True
         late = self._now.stop() if self._now else []
-        return [self._count(result) for result in late]
+        results = [self._count(result) for result in late]
+        if self._results is not None:
+            self._results.close()  # it lets go of the folder
+        self._keep_ready()
+        return results
 
     def preview(self) -> Iterator[PhotoResult]:
         """Say what would happen; nothing is written."""
@@ -159,20 +161,25 @@ class Redo:
             yield self._count(self._kept(mark, manifest.get(mark.key)))
         for run in self.runs:
             for result in run.preview():
-                if result.reason == KEPT_BEFORE:  # which is let go of, as it is marked redo now
-                    result = PhotoResult("planned", result.source, result.output)
                 yield self._count(_told(result))
 
     def _count(self, result: PhotoResult) -> PhotoResult:
         self.summary.add(result)
         self.summary.seconds += result.seconds
+        if result.output is not None and result.status in ("done", "skipped"):
+            self._ready.append(result.output.relative_to(self.out).as_posix())
         return result
+
+    def _keep_ready(self) -> None:
+        """What was made again stays, and what was so already."""
+        self._note_kept(self._ready)
+        self._ready = []
 
     def _keep_marked(self) -> Iterator[PhotoResult]:
         manifest = Manifest(self.out)
         results = [(mark, self._kept(mark, manifest.get(mark.key))) for mark in self._keep]
         sound = [mark.key for mark, result in results if result.reason == KEPT]
-        self._note(sound, kept=True)
+        self._note_kept(sound)
         yield from (result for _, result in results)
 
     def _kept(self, mark: Mark, line: Line | None) -> PhotoResult:
@@ -186,8 +193,8 @@ class Redo:
             return PhotoResult("failed", Path(line.source), output, CHANGED)
         return PhotoResult("skipped", Path(line.source), output, KEPT)
 
-    def _note(self, keys: Sequence[str], *, kept: bool) -> None:
-        """Write marks into the manifest, while nobody else writes to the folder."""
+    def _note_kept(self, keys: Sequence[str]) -> None:
+        """Write into the manifest what was chosen, while nobody else writes to the folder."""
         if not keys:
             return
         manifest = Manifest(self.out)
@@ -196,8 +203,8 @@ class Redo:
             manifest.open()
             for key in keys:
                 line = manifest.get(key)
-                if line is not None and line.kept != kept:
-                    manifest.keep(key, kept)
+                if line is not None and not line.kept:
+                    manifest.keep(key)
         finally:
             manifest.close()
             lock.close()

@@ -73,7 +73,7 @@ def write_comparison(source: Path, output: Path) -> Path | None:
     if provenance is None:
         raise PhotoError(f"{str(output)!r} is no result of recolor; nothing to compare with")
     settings = {**provenance.settings, "comparison_of": sha256}
-    if place.exists():
+    if _is_there(place):
         before = read_provenance(place)
         if before is None or "comparison_of" not in before.settings:
             raise PhotoError(f"{str(place)!r} exists and is not ours; move it away")
@@ -84,6 +84,19 @@ def write_comparison(source: Path, output: Path) -> Path | None:
     data = replace(color, pixels=pixels).jpeg(QUALITY, replace(provenance, settings=settings))
     write_atomic(place, data)
     return place
+
+
+def _is_there(place: Path) -> bool:
+    """Whether a comparison's name is taken.
+
+    Raises:
+        PhotoError: The system takes no such name; it is longer than the result's.
+    """
+    try:
+        return place.exists()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise PhotoError(f"{str(place)!r} cannot be written: {reason}") from None
 
 
 def join(left: Pixels, right: Pixels) -> Pixels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +33,8 @@ def write_variant_sheets(run: Run) -> Iterator[Path]:
     for target in run.plan.targets:
         groups.setdefault(_place(target), []).append(target)
     for place, targets in groups.items():
-        if not all(target.output.is_file() for target in targets):
+        # os.path: a name that the system does not take is no file; `Path.is_file` raises.
+        if not all(os.path.isfile(target.output) for target in targets):
             continue
         check_place(place, targets[0].source, overwrite=run.settings.overwrite)
         sheet = _sheet(targets)
