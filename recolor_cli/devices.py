@@ -117,9 +117,9 @@ def choose_precision(device: torch.device, name: str = "auto") -> str:
     if name not in DTYPES:
         raise UsageError(f"no precision '{name}'; use auto, {', '.join(DTYPES)}")
     if name == "fp16" and device.type == "cpu":
-        raise UsageError("precision 'fp16' needs a GPU; type --precision bf16 or --precision fp32")
+        raise UsageError("precision 'fp16' needs a GPU; use bf16, fp32 or auto as precision")
     if name == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
-        raise UsageError(f"{device} has no bf16; type --precision fp16 or --precision fp32")
+        raise UsageError(f"{device} has no bf16; use fp16, fp32 or auto as precision")
     return name
 
 

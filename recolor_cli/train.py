@@ -20,6 +20,7 @@ from recolor_cli.errors import UsageError
 from recolor_cli.interrupting import interrupting
 from recolor_cli.recipes import Recipe
 from recolor_cli.training.adversary import Game
+from recolor_cli.training.checks import check_networks, check_resumed
 from recolor_cli.training.distributed import (
     Ranks,
     any_rank,
@@ -131,6 +132,9 @@ def train(
     run = RunFolder(out)
     if speaker and not resume:
         run.start()
+    if resume:
+        check_resumed(run.path, recipe)
+    check_networks(recipe)
 
     # Photographs, and the numbered crops that are this process's share.
     stored = read_split(run.file("split.json") if resume else split)
@@ -148,6 +152,7 @@ def train(
     seen = state["seen"] if state else 0
     if speaker and state:
         run.trim_log(seen)
+        run.change_settings(recipe, data=data, val=val, seen_images=seen)
     elif speaker:
         run.write("split.json", material.split.to_json())
         run.write_settings(recipe, name=name, seed=seed, data=data, val=val, loaded=players.loaded)

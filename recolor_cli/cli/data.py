@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +12,7 @@ import typer
 
 from recolor_cli.cli.console import Console
 from recolor_cli.cli.options import JsonOpt, QuietOpt, examples, typed
+from recolor_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from recolor_cli.data.colorfulness import Colorfulness
@@ -98,14 +101,25 @@ def split(
     json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Split photographs into train, val and test by content; `recolor train --split` takes it."""
+    """Split photographs into train, val and test by content; `recolor train --split` takes it.
+
+    Grey and tiny ones, which recipes do not train on, are left out.
+    """
     console = Console(json=json, quiet=quiet)
-    photos, left_out, measured = _measure(console, data)
+    if val_share + test_share >= 1:
+        raise UsageError(
+            f"--val-share '{val_share}' and --test-share '{test_share}' leave nothing to train on; "
+            "lower one"
+        )
 
     from recolor_cli.checkpoints.files import write_file
     from recolor_cli.data.colorfulness import cut_dull
     from recolor_cli.data.split import SETS, split_by_hash
+    from recolor_cli.recipes import Recipe
 
+    photos, left_out, measured = _measure(
+        console, data, min_side=Recipe.min_side_px, min_chroma=Recipe.min_chroma
+    )
     before = split_by_hash(photos, left_out, val_share=val_share, test_share=test_share)
     after = cut_dull(before, measured, min_colorfulness)
     write_file(out, after.to_json().encode())
@@ -119,11 +133,12 @@ def split(
         rows.append(list(row.values()))
     console.table(["set", "before the cut", "after", "share"], rows)
     console.record({"event": "summary", "photos": len(photos), "split": str(out)})
-    console.message(f"recolor train --data {data[0]} --split {out}")
+    named = " ".join(f"--data {shlex.quote(str(path))}" for path in data)
+    console.message(f"recolor train {named} --split {shlex.quote(str(out))}")
 
 
 def _measure(
-    console: Console, data: list[Path]
+    console: Console, data: list[Path], *, min_side: int = 1, min_chroma: float = 0.0
 ) -> tuple[list[Photo], list[LeftOut], dict[str, Colorfulness]]:
     from recolor_cli.data.colorfulness import measure
     from recolor_cli.data.photos import load_photos
@@ -139,9 +154,13 @@ def _measure(
             progress.advance("", now - done)
             done = now
 
-        photos, left_out = load_photos(items, keep=False, progress=tell)
+        photos, left_out = load_photos(
+            items, keep=False, min_side=min_side, min_chroma=min_chroma, progress=tell
+        )
     if not photos:
-        raise DataError(f"none of {len(items)} files can be read; check '{data[0]}'")
+        reasons = Counter(one.reason for one in left_out)
+        counts = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+        raise DataError(f"none of {len(items)} files can be used ({counts}); check '{data[0]}'")
     return photos, left_out, measure(photos)
 
 

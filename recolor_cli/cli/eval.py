@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ from recolor_cli.cli.options import (
     PrecisionOpt,
     QuietOpt,
     WorkersOpt,
+    typed,
     weights_names,
 )
 from recolor_cli.errors import UsageError, WeightsError
@@ -32,10 +34,16 @@ if TYPE_CHECKING:
 HUMAN = "human"
 PEOPLE = "Comparing, and asking people"
 
+# What changes colours; of no use where a network does not make them.
+COLOURING = ("input_size", "temperature", "saturation")
+# What says which pictures are measured and how; of no use where nothing is measured.
+MEASURING = ("model", "pred", "data", "protocol", "limit", *COLOURING, "out", "metric_weights")
+
 EPILOG = "\n\n".join(
     (
         "[bold]Examples[/]",
         "recolor eval    (the newest run, on the photographs that it held out)",
+        "recolor eval --model default --data runs/tiny    (other weights, on the same)",
         "recolor eval --model default --data photos/ --out evaluation/",
         "recolor eval --pred other-tool/ --data photos/ --metric psnr --metric fid",
         "recolor eval --compare a/report.json b/report.json",
@@ -46,6 +54,7 @@ EPILOG = "\n\n".join(
 
 
 def evaluate(
+    ctx: typer.Context,
     files: Annotated[
         list[Path] | None,
         typer.Argument(metavar="FILE", help="More files for --compare and --votes.", hidden=True),
@@ -81,7 +90,8 @@ def evaluate(
     data: Annotated[
         list[str] | None,
         typer.Option(
-            help="True colour photographs: a folder or tar; once for each.",
+            help="True colour photographs: a folder or tar, once for each; or a run, for those "
+            "that it held out.",
             rich_help_panel=SETTINGS,
         ),
     ] = None,
@@ -162,7 +172,7 @@ def evaluate(
 ) -> None:
     """Measure how good colours are, beside photographs whose colours are known.
 
-    Without --data it takes the newest run in runs/ and what that run held out.
+    Without --data it takes what the run of --model held out, or else the newest run in runs/.
     Figures come with 95 % intervals and with all that is needed to compare them.
     """
     console = Console(json=json, quiet=quiet)
@@ -173,16 +183,24 @@ def evaluate(
             f"what is '{more[0]}'? name photographs with --data and results with --pred"
         )
     if compare is not None:
+        _refuse_idle(ctx, "--compare", ("metric", *MEASURING, "export", "against", "votes"))
         _compare([compare, *more], console)
         return
     if (export or votes or against) and names != [HUMAN]:
         raise UsageError("--export, --against and --votes belong to --metric human alone")
     if votes is not None:
+        _refuse_idle(ctx, "--votes", (*MEASURING, "against"))
         _count([votes, *more], export, console)
         return
+    from recolor_cli.evaluate.colouring import GREY
     from recolor_cli.evaluate.protocols import get_protocol
     from recolor_cli.evaluate.setup import Asked
 
+    if against is None or against in GREY:  # else they are for the other weights
+        if pred is not None:
+            _refuse_idle(ctx, "--pred", COLOURING)
+        if model in GREY:
+            _refuse_idle(ctx, f"--model {model}", COLOURING)
     chosen = get_protocol(protocol)
     asked = Asked(
         model=model,
@@ -200,9 +218,18 @@ def evaluate(
     if HUMAN in names:
         if names != [HUMAN]:
             raise UsageError("--metric human stands alone; people judge in another run")
+        _refuse_idle(ctx, "--metric human", ("out", "metric_weights"))
         _export(asked, chosen, export, against, limit, console)
         return
     _measure(asked, chosen, names, out, limit, workers, console)
+
+
+def _refuse_idle(ctx: typer.Context, beside: str, names: Sequence[str]) -> None:
+    """What is typed and would change nothing is a mistake; what a file says is for other runs."""
+    for name in names:
+        if typed(ctx, **{name: True}):
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} changes nothing with {beside}; drop one of them")
 
 
 def _measure(
@@ -286,18 +313,22 @@ def _compare(paths: list[Path], console: Console) -> None:
         f"a: {a.coloured['name']}   b: {b.coloured['name']}   {a.protocol['name']}, n = {a.n}"
     )
     console.table(
-        ("metric", "a", "b", "b - a, 95 %", "verdict"),
+        ("metric", "a", "b", "truth", "b - a, 95 %", "verdict"),
         [
             (
                 row.name,
                 number(row.a),
                 number(row.b),
-                "-" if row.low is None else f"{number(row.low)} .. {number(row.high)}",
+                number(row.truth),
+                ("-" if row.low is None else f"{number(row.low)} .. {number(row.high)}")
+                + (" in distance" if row.of == "distance" else ""),
                 row.verdict,
             )
             for row in rows
         ],
     )
+    if any(row.of == "distance" for row in rows):
+        console.message("in distance: of |b - truth| - |a - truth|; below 0, b is nearer")
     console.record({"differences": [asdict(row) for row in rows]})
 
 

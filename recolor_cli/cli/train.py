@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,7 +24,8 @@ from recolor_cli.cli.options import (
 )
 from recolor_cli.cli.recipes import recipe_names
 from recolor_cli.errors import UsageError
-from recolor_cli.recipes import Recipe, get_recipe, override, read_settings
+from recolor_cli.recipes import Recipe, get_recipe, override
+from recolor_cli.recipes.settings import read_run
 
 EPILOG = "\n\n".join(
     (
@@ -146,7 +148,7 @@ def train(
     if dry_run:
         from recolor_cli.training.estimate import estimate
 
-        for line in estimate(plan.recipe, plan.data, plan.val, device, split=split):
+        for line in estimate(plan.recipe, plan.data, plan.val, device, split=split, resume=resume):
             console.data(line)
         return
 
@@ -174,10 +176,10 @@ def train(
             watcher=_Watcher(console, stack),
         )
     if int(os.environ.get("RANK", "0")) == 0:
-        judged_on = (plan.val or plan.data)[0]
         console.record({"event": "summary", "run": str(run)})
-        console.data(f"recolor colorize x.jpg -o out --model {run}")
-        console.data(f"recolor eval --model {run} --data {judged_on}")
+        named = shlex.quote(str(run))
+        console.data(f"recolor colorize x.jpg -o out --model {named}")
+        console.data(f"recolor eval --model {named}")
 
 
 class _Plan(NamedTuple):
@@ -207,7 +209,7 @@ def _plan(
         return _Plan(recipe, name, data, val or [], seed or 0, out or Path("runs", name))
     if seed is not None or out is not None:
         raise UsageError("--resume brings the run's own seed and folder; drop --seed and --out")
-    recipe, stored = read_settings(resume)
+    recipe, stored = read_run(resume)
     return _Plan(
         recipe=override(recipe, settings),
         name=stored["name"],

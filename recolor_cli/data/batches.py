@@ -21,6 +21,7 @@ from recolor_cli.data.aging import aged_gray
 from recolor_cli.data.crops import center_crop, cut, draw_crop
 from recolor_cli.data.defects import ages
 from recolor_cli.data.photos import Photo, Pixels
+from recolor_cli.errors import RecipeError
 from recolor_cli.recipes import Recipe, parse_name_weights
 
 AHEAD = 3  # batches that each thread may be ahead
@@ -54,7 +55,7 @@ class Samples:
         self.recipe = recipe
         self.seed = seed
         self._aged = ages(recipe)
-        self._weights = _sampling_weights(photos, recipe)
+        self._weights = sampling_weights(photos, recipe)
         self.order = lru_cache(maxsize=3)(self._order)
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
@@ -133,7 +134,12 @@ def _stack(samples: Sequence[tuple[Pixels, Pixels | None]]) -> Batch:
     return Batch(np.stack([rgb for rgb, _ in samples]), np.stack(grays) if grays else None)
 
 
-def _sampling_weights(photos: Sequence[Photo], recipe: Recipe) -> NDArray[np.float64] | None:
+def sampling_weights(photos: Sequence[Photo], recipe: Recipe) -> NDArray[np.float64] | None:
+    """How often each photograph is drawn, beside the others; None where all are equal.
+
+    Raises:
+        RecipeError: None of them would ever be drawn.
+    """
     by_prefix = parse_name_weights(recipe.name_weights)
     if not by_prefix:
         return None
@@ -143,4 +149,11 @@ def _sampling_weights(photos: Sequence[Photo], recipe: Recipe) -> NDArray[np.flo
         for prefix, weight in by_prefix.items():
             if name.startswith(prefix):
                 weights[index] = weight
+    with np.errstate(over="ignore"):
+        together = weights.sum()
+    if not 0 < together < np.inf:
+        raise RecipeError(
+            f"name_weights '{recipe.name_weights}' gives the {len(photos)} training photographs "
+            f"the weight {together:g} together; choose some above 0, around 1"
+        )
     return weights

@@ -43,10 +43,17 @@ class Photo:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file that is not trained on, and why: "unreadable", "tiny", "grey" or "duplicate"."""
+    """A file that is not trained on.
+
+    Attributes:
+        item: where it is.
+        reason: "unreadable", "tiny", "grey" or "duplicate".
+        digest: as a photograph's; "" where the file itself could not be read.
+    """
 
     item: Item
     reason: str
+    digest: str = ""
 
 
 def load_photos(
@@ -75,14 +82,17 @@ def load_photos(
     def load(item: Item) -> Photo | LeftOut:
         try:
             encoded = item.read()
-            pixels = _decode(encoded)
-        except (OSError, ValueError):
+        except OSError:
             return LeftOut(item, "unreadable")
-        if min(pixels.shape[:2]) < min_side:
-            return LeftOut(item, "tiny")
-        if mean_chroma(pixels) < min_chroma:
-            return LeftOut(item, "grey")
         digest = hashlib.sha256(encoded).hexdigest()[:16]
+        try:
+            pixels = _decode(encoded)
+        except ValueError:
+            return LeftOut(item, "unreadable", digest)
+        if min(pixels.shape[:2]) < min_side:
+            return LeftOut(item, "tiny", digest)
+        if mean_chroma(pixels) < min_chroma:
+            return LeftOut(item, "grey", digest)
         return Photo(item, digest, _reduced(pixels, max_side) if keep else None, max_side)
 
     photos: list[Photo] = []
@@ -93,7 +103,7 @@ def load_photos(
             if isinstance(result, LeftOut):
                 left_out.append(result)
             elif result.digest in seen:
-                left_out.append(LeftOut(result.item, "duplicate"))
+                left_out.append(LeftOut(result.item, "duplicate", result.digest))
             else:
                 seen.add(result.digest)
                 photos.append(result)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from recolor_cli.data.photos import LeftOut, Photo
@@ -22,11 +22,13 @@ class Split:
         sets: digest -> "train", "val" or "test".
         names: digest -> file name, for people.
         left_out: (file name, reason).
+        source: the file that it was read from.
     """
 
     sets: dict[str, str]
     names: dict[str, str]
     left_out: tuple[tuple[str, str], ...] = ()
+    source: Path | None = field(default=None, compare=False)
 
     def counts(self) -> dict[str, int]:
         """Photographs in each set, then files left out by reason."""
@@ -61,7 +63,38 @@ class Split:
             left_out = tuple((name, reason) for name, reason in value["left_out"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"'{source}' is not a split ({error}); take one from a run") from error
-        return cls(sets, names, left_out)
+        return cls(sets, names, left_out, source)
+
+    def held_to(
+        self, photos: Sequence[Photo], left_out: Sequence[LeftOut], data: Sequence[str | Path]
+    ) -> Split:
+        """This split for the files of `data`, as they were loaded now.
+
+        Its photographs that are there but were left out are left out of it too: whoever made it may
+        have known other limits. Files that came later are not used.
+
+        Raises:
+            DataError: Some of its photographs are not in `data` at all.
+        """
+        usable = {photo.digest for photo in photos}
+        reasons = {o.digest: o.reason for o in left_out if o.digest not in usable}
+        missing = self.sets.keys() - usable - reasons.keys()
+        if missing:
+            places = ", ".join(f"'{place}'" for place in data)
+            raise DataError(
+                f"{len(missing)} photographs of {self._origin()} are not in {places}, "
+                f"'{self.names[min(missing)]}' among them; restore them, or name their folder with "
+                "one more --data"
+            )
+        sets = {digest: name for digest, name in self.sets.items() if digest in usable}
+        dropped = [(self.names[d], reasons[d]) for d in sorted(self.sets.keys() - sets.keys())]
+        return replace(self, sets=sets, left_out=(*self.left_out, *dropped))
+
+    def _origin(self) -> str:
+        if self.source is None:
+            return "the split"
+        run = self.source.parent
+        return f"the run '{run}'" if (run / "recipe.json").is_file() else f"'{self.source}'"
 
 
 def read_split(path: Path | None) -> Split | None:

@@ -86,11 +86,17 @@ def read_report(path: Path) -> Report:
         if record.pop("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
         names, each = _read_images(path.with_name(IMAGES))
+        if names and len(names) != record["n"]:
+            raise ValueError(f"{IMAGES} has {len(names)} pictures, and it {record['n']}")
+        _check(record)
         return Report(**record, names=names, each=each)
     except FileNotFoundError:
         raise DataError(f"no report '{path}'; 'recolor eval --out FOLDER' writes one") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"'{path}' is not an evaluation report ({error})") from None
+    except KeyError as error:
+        why = f"it lacks {error}"
+    except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
+        why = str(error)
+    raise DataError(f"'{path}' is not an evaluation report ({why}); evaluate again with --out")
 
 
 def write_report(report: Report, folder: Path, panels: Sequence[Panel] = ()) -> None:
@@ -110,11 +116,28 @@ def write_report(report: Report, folder: Path, panels: Sequence[Panel] = ()) -> 
     write_atomic(folder / PAGE, page(report, panels).encode())
 
 
+def _check(record: Mapping[str, Any]) -> None:
+    """Hold a record to what comparing takes from it, so that damage is told as such."""
+    for part, name in (("protocol", "name"), ("data", "sha256"), ("coloured", "name")):
+        if not isinstance(record[part][name], str):
+            raise ValueError(f"{name} of {part} is no text")
+    for metric, entry in record["metrics"].items():
+        for key in ("better", "definition", "preprocessing", "weights"):
+            if not isinstance(entry[key], str):
+                raise ValueError(f"{key} of {metric} is no text")
+        for key in ("value", "low", "high", "truth"):
+            missing = entry[key] is None and key != "value"  # too few pictures; or no such thing
+            if not missing and not isinstance(entry[key], int | float):
+                raise ValueError(f"{key} of {metric} is no number")
+
+
 def _read_images(path: Path) -> tuple[tuple[str, ...], dict[str, list[float]]]:
     if not path.is_file():
         return (), {}
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
+    if not rows or not rows[0]:
+        raise ValueError(f"{path.name} beside it is empty")
     columns = list(zip(*rows[1:], strict=True)) or [()] * len(rows[0])
     each = {
         name: [float(cell) for cell in column]

@@ -12,7 +12,15 @@ from recolor_cli.devices import choose_machine
 from recolor_cli.errors import MissingExtraError, UsageError, WeightsError
 from recolor_cli.evaluate.colouring import GREY, ByFiles, ByModel, Colouring, LeftGrey
 from recolor_cli.evaluate.network_files import load_network
-from recolor_cli.evaluate.sources import Pair, matched, newest_run, truths
+from recolor_cli.evaluate.sources import (
+    Pair,
+    Run,
+    matched,
+    newest_run,
+    read_run,
+    run_around,
+    truths,
+)
 from recolor_cli.metrics import Metric
 from recolor_cli.metrics.networks import Network
 
@@ -26,7 +34,7 @@ class Asked:
     Attributes:
         model: name of weights, or "grey"; None with predictions or a run.
         predictions: folder of another tool's results.
-        data: true photographs: folders, tar shards, files.
+        data: true photographs: folders, tar shards, files; or one run, for what it held out.
         device: as for `choose_machine`.
         precision: the same.
         batch_size: None leaves it to the device.
@@ -83,15 +91,17 @@ def set_up(asked: Asked, report: Callable[[str], None] = lambda _text: None) -> 
         raise UsageError("--pred needs the true photographs; add --data FOLDER")
     machine = choose_machine(asked.device, asked.precision)
     model, which = asked.model, "all"
-    if asked.predictions is not None:
-        pairs = matched(asked.data, asked.predictions)
-    elif asked.data:
-        pairs = truths(asked.data)
-        model = model or "default"
-    else:
-        run = newest_run()
-        model, which = model or str(run.folder), f"{run.which} set of {run.folder}"
+    run = _run(asked)
+    if run is not None:
+        which = f"{run.which} set of {run.folder}"
+        report(f"the photographs are the {which}")
         pairs = run.pairs()
+        if not asked.data:
+            model = model or str(run.folder)
+    elif asked.predictions is not None:
+        pairs = matched(asked.data, asked.predictions)
+    else:
+        pairs = truths(asked.data)
     batch_size = asked.batch_size or (GPU_BATCH if machine.device.type == "cuda" else CPU_BATCH)
     colouring = (
         ByFiles(str(asked.predictions))
@@ -105,6 +115,22 @@ def set_up(asked: Asked, report: Callable[[str], None] = lambda _text: None) -> 
         str(machine),
         batch_size,
     )
+
+
+def _run(asked: Asked) -> Run | None:
+    """The run whose held-out photographs are measured on; None with photographs in `data`."""
+    if not asked.data:
+        own = run_around(asked.model) if asked.model else None
+        return read_run(own) if own else newest_run()
+    runs = [place for place in asked.data if run_around(place) == Path(place)]
+    if not runs:
+        return None
+    if len(asked.data) > 1 or asked.predictions is not None:
+        raise UsageError(
+            f"'{runs[0]}' is a run, which stands alone in --data and goes with --model; name "
+            "folders of photographs"
+        )
+    return read_run(Path(runs[0]))
 
 
 def load_colouring(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -18,6 +19,7 @@ from recolor_cli.images.read import orient, read_photo
 
 Pixels = NDArray[np.uint8]
 LISTED = 20  # names that an error shows
+SPLIT, RECIPE = "split.json", "recipe.json"  # in a run's folder
 
 
 @dataclass(frozen=True)
@@ -108,15 +110,28 @@ class Run:
         Raises:
             DataError: the run's photographs are not where they were.
         """
-        found = [item for item in find_items(self.data) if _digest(item) in self.held_out]
-        unique = {_digest(item): item for item in found}
+        unique: dict[str, Item] = {}
+        for item in find_items(self.data):
+            if (digest := _digest(item)) in self.held_out:
+                unique.setdefault(digest, item)
         if len(unique) != len(self.held_out):
             raise DataError(
                 f"of the {len(self.held_out)} photographs that '{self.folder}' held out, "
                 f"{len(unique)} are in {_list(list(self.data))}; name others with --data"
             )
-        items = sorted(unique.values(), key=lambda item: item.name)
-        return [Pair(item.name, item) for item in items]
+        pairs = [
+            Pair(name, item)
+            for name, item in zip(_distinct_names(unique), unique.values(), strict=True)
+        ]
+        return sorted(pairs, key=lambda pair: pair.name)
+
+
+def run_around(path: str | Path) -> Path | None:
+    """The folder of the run that this is, or that this file or folder belongs to."""
+    path = Path(path)
+    if not path.exists():
+        return None
+    return next((p for p in (path, *path.parents) if _is_run(p)), None)
 
 
 def newest_run(runs: Path = Path("runs")) -> Run:
@@ -141,7 +156,7 @@ def read_run(folder: Path) -> Run:
     Raises:
         DataError: files are missing or damaged.
     """
-    split_path, recipe_path = folder / "split.json", folder / "recipe.json"
+    split_path, recipe_path = folder / SPLIT, folder / RECIPE
     try:
         split = Split.from_json(split_path.read_text(encoding="utf-8"), split_path)
         settings = json.loads(recipe_path.read_text(encoding="utf-8"))
@@ -163,6 +178,27 @@ def set_hash(hashes: Sequence[tuple[str, str]]) -> str:
 
 def _digest(item: Item) -> str:
     return hashlib.sha256(item.read()).hexdigest()[:16]  # as `data.photos` names them
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / SPLIT).is_file() and (folder / RECIPE).is_file()
+
+
+def _distinct_names(items: Mapping[str, Item]) -> list[str]:
+    """A name for each: short where it is the only one, else with its source and, last, digest."""
+    names = [item.name for item in items.values()]
+    names = _instead_of_repeated(names, [_with_source(item) for item in items.values()])
+    return _instead_of_repeated(names, [f"{n} ({d})" for n, d in zip(names, items, strict=True)])
+
+
+def _instead_of_repeated(names: list[str], others: list[str]) -> list[str]:
+    count = Counter(names)
+    return [o if count[n] > 1 else n for n, o in zip(names, others, strict=True)]
+
+
+def _with_source(item: Item) -> str:
+    path = item.path.as_posix()
+    return path if path.endswith(item.name) else f"{path}/{item.name}"  # the latter in a tar
 
 
 def _named(items: list[Item], option: str) -> list[Item]:

@@ -8,8 +8,9 @@ be multiples.
 
 from __future__ import annotations
 
+import math
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_type_hints
 
 from torch import nn
 
@@ -17,6 +18,7 @@ from recolor_cli.errors import UsageError
 from recolor_cli.models.autoencoder import Autoencoder
 from recolor_cli.models.base import BinsUNet
 from recolor_cli.models.cropped_unet import CroppedUNet
+from recolor_cli.models.encoders import ENCODERS
 from recolor_cli.models.feature_critic import FeatureCritic
 from recolor_cli.models.patch_critic import DivisorCritic
 from recolor_cli.models.patchgan import PatchGAN
@@ -68,7 +70,54 @@ def _create(
         near = get_close_matches(name, known, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
         raise UsageError(f"no {kind} named '{name}'; {hint}")
+    prefix = f"{kind} '{name}' cannot be built; "
+    for argument, value in arguments.items():
+        if reason := _what_is_wrong(known[name], argument, value):
+            raise UsageError(prefix + reason)
     try:
         return known[name](**arguments)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{kind} '{name}' cannot be built; {error}") from error
+        raise UsageError(prefix + str(error)) from error
+    except (RuntimeError, ArithmeticError, LookupError, MemoryError) as error:
+        # Of torch, for sizes that it cannot have: it does not say whose they are.
+        given = ", ".join(f"{argument}={value!r}" for argument, value in arguments.items())
+        first = str(error).partition("\n")[0] or type(error).__name__
+        raise UsageError(f"{prefix}torch refuses {given or 'its defaults'} ({first})") from error
+
+
+# Whole numbers that may be 0, which leaves the part out; of everything else there must be some.
+_MAY_BE_NONE = {"attention", "blocks", "layers", "mid_attention", "tail"}
+
+
+def _what_is_wrong(network: type[nn.Module], argument: str, value: object) -> str:
+    """Why the network cannot take an argument, or ""."""
+    kinds = get_type_hints(network.__init__)
+    kinds.pop("return", None)
+    if argument not in kinds:
+        near = get_close_matches(argument, kinds, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(kinds) or 'none'}"
+        return f"it has no argument '{argument}'; {hint}"
+    kind, got = kinds[argument], f"got {value!r}"
+    if kind is bool or isinstance(value, bool):
+        right = kind is bool and isinstance(value, bool)
+        return "" if right else f"{argument} must be {_KINDS.get(kind, 'numbers')}, {got}"
+    if kind is int:
+        least = 0 if argument in _MAY_BE_NONE else 1
+        if not isinstance(value, int):
+            return f"{argument} must be {_KINDS[int]}, {got}"
+        return "" if value >= least else f"{argument} must be {least} or more, {got}"
+    if kind is float:
+        right = isinstance(value, int | float) and math.isfinite(value)
+        return "" if right else f"{argument} must be {_KINDS[float]}, {got}"
+    if kind is str:
+        if not isinstance(value, str):
+            return f"{argument} must be {_KINDS[str]}, {got}"
+        encoders = argument.endswith("encoder") and (value or argument == "encoder")
+        if encoders and value not in ENCODERS:
+            return f"{argument} must be one of {', '.join(ENCODERS)}, {got}"
+        return ""
+    right = isinstance(value, tuple | list) and all(type(n) is int and n > 0 for n in value)
+    return "" if right else f"{argument} must be whole numbers with commas between them, {got}"
+
+
+_KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}

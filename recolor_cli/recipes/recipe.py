@@ -16,6 +16,7 @@ from recolor_cli.color.decoding import Decoding
 from recolor_cli.errors import RecipeError
 
 Argument = bool | int | float | str | tuple[int, ...]
+MANY = 1e9  # epochs that nobody waits for: a run until Ctrl-C
 
 
 def _field(default: Any, *, low: float = -math.inf, high: float = math.inf, of: str = "") -> Any:
@@ -96,7 +97,7 @@ class Recipe:
     # The adversary.
     gan: str = _field("none", of="none bce bce-sigmoid hinge wgan-clip wgan-gp")
     gan_weight: float = _field(1.0, low=0)
-    gan_from_epoch: float = _field(0.0, low=0)  # two stages: reconstruction only before this epoch
+    gan_from_epoch: float = _field(0.0, low=0, high=MANY)  # no adversary before this epoch
     d_loss_scale: float = _field(0.5, low=0)  # pix2pix halves the discriminator's loss
     critic_steps: int = _field(1, low=1, high=100)  # discriminator steps for each generator step
     clip_value: float = _field(0.01, low=0)  # wgan-clip: bound of the critic's weights
@@ -116,7 +117,7 @@ class Recipe:
     ema_halflife_images: float = _field(0.0, low=0)  # of the generator's moving average; 0 = none
     batch: int = _field(16, low=1, high=65536)  # images of one optimiser step, over all processes
     accumulate: int = _field(1, low=1, high=4096)  # backward passes that share one step
-    epochs: float = _field(0.0, low=0)
+    epochs: float = _field(0.0, low=0, high=MANY)
     total_images: int = _field(0, low=0)  # length of the run; 0 = epochs x training images
     precision: str = _field("auto", of="auto fp32 bf16 fp16")
 
@@ -155,6 +156,12 @@ class Recipe:
             )
         if self.objective == "none" and self.gan == "none":
             raise RecipeError("objective 'none' without a gan leaves nothing to learn; set one")
+        alone = self.objective == "none" and not (self.perceptual_weight or self.lpips_weight)
+        if alone and self.gan_from_epoch:
+            raise RecipeError(
+                f"objective 'none' leaves nothing to learn before gan_from_epoch "
+                f"'{self.gan_from_epoch}'; set an objective, or gan_from_epoch=0"
+            )
         if not (self.epochs or self.total_images):
             raise RecipeError("the run has no length; set epochs or total_images")
         parse_name_weights(self.name_weights)
@@ -173,8 +180,18 @@ class Recipe:
         )
 
     def images(self, train_images: int) -> int:
-        """Length of the run in images: `total_images`, or `epochs` over so many photographs."""
-        return self.total_images or round(self.epochs * train_images)
+        """Length of the run in images: `total_images`, or `epochs` over so many photographs.
+
+        Raises:
+            RecipeError: That is less than one.
+        """
+        images = self.total_images or round(self.epochs * train_images)
+        if not images:
+            raise RecipeError(
+                f"epochs '{self.epochs}' of {train_images} photographs are less than one image; "
+                "raise epochs, or set total_images"
+            )
+        return images
 
     def to_json(self) -> str:
         """Every value, readable."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_origin
@@ -62,6 +62,9 @@ def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
             arguments[argument] = parse_value(text, None)
         elif name in TYPES and get_origin(TYPES[name]) is None:
             changes[name] = parse_value(text, TYPES[name])
+        elif name in TYPES:
+            part = name.removesuffix("_arguments")
+            raise RecipeError(f"{name} are set one at a time; use --set {part}.NAME=VALUE")
         else:
             near = did_you_mean(name, TYPES)
             raise RecipeError(
@@ -72,6 +75,8 @@ def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
 
 def read_settings(run: Path) -> tuple[Recipe, dict[str, Any]]:
     """The recipe of a run, and what else it was started with: name, seed, data, val, loaded.
+
+    `earlier`, where it was resumed with changes, lists what held before them.
 
     Args:
         run: the run folder.
@@ -86,7 +91,37 @@ def read_settings(run: Path) -> tuple[Recipe, dict[str, Any]]:
         return Recipe(**settings.pop("recipe")), settings
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"'{run}' holds no run; --resume wants the folder of one") from None
-    except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError, AttributeError) as error:
         raise RecipeError(
             f"'{path}' is not a recipe of this version ({error}); start a new run"
         ) from error
+
+
+def read_run(run: Path) -> tuple[Recipe, dict[str, Any]]:
+    """What `read_settings` reads, with everything in it that a resumed run needs.
+
+    Raises:
+        UsageError: The folder holds no run.
+        RecipeError: Something is missing or is not what it should be.
+    """
+    recipe, settings = read_settings(run)
+    for name, (fits, words) in _NEEDED.items():
+        if name not in settings or not fits(settings[name]):
+            found = f"says '{settings[name]}' for" if name in settings else "lacks"
+            raise RecipeError(
+                f"'{run / 'recipe.json'}' {found} '{name}', which must be {words}; "
+                "put it back, or start a new run"
+            )
+    return recipe, settings
+
+
+def _are_paths(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(path, str) for path in value)
+
+
+_NEEDED: dict[str, tuple[Callable[[object], bool], str]] = {
+    "name": (lambda value: isinstance(value, str), "text"),
+    "seed": (lambda value: type(value) is int and value >= 0, "a whole number from 0"),
+    "data": (lambda value: _are_paths(value) and bool(value), "a list of paths"),
+    "val": (_are_paths, "a list of paths, or []"),
+}

@@ -12,6 +12,7 @@ validation.py    figures on the validation set
 run.py           the run folder: recipe, split, log, checkpoints
 keeper.py        log lines, judgements, pictures and checkpoints as the run goes on
 plots.py         curves.png, samples/*.png, histograms
+checks.py        what is refused before anything is read: parts of a recipe that do not fit
 estimate.py      steps and memory before anything is spent
 memory.py        when there is not enough of it
 """

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from recolor_cli.data.split import read_split
 from recolor_cli.devices import choose_machine
 from recolor_cli.recipes import Recipe
+from recolor_cli.training.checks import check_networks, check_resumed, check_start, unchecked
 from recolor_cli.training.material import load_material
 from recolor_cli.training.memory import cache_bytes
 from recolor_cli.training.networks import (
@@ -20,6 +21,7 @@ from recolor_cli.training.networks import (
     freeze_generator,
     space_of,
 )
+from recolor_cli.training.run import RunFolder
 
 MIB = 2**20
 _OPTIMIZER_COPIES = {"adamw": 2, "adam": 2, "rmsprop": 1, "sgd": 0}
@@ -40,19 +42,31 @@ def estimate(
     device: str = "auto",
     *,
     split: Path | None = None,
+    resume: Path | None = None,
 ) -> list[str]:
     """The resolved recipe, the split, steps and memory, a line each.
 
+    Args:
+        recipe, data, val, device, split: as for `train`.
+        resume: the run that would go on.
+
     Raises:
-        RecolorError: As training would.
+        RecolorError: As training would at its start; but nothing is downloaded, so that weights
+            which would be can still be refused then, and this machine's memory is not asked.
     """
     machine = choose_machine(device, recipe.precision)
+    generator, discriminator = check_networks(recipe)
+    if resume is None:
+        check_start(recipe, generator, discriminator)
+    else:
+        check_resumed(resume, recipe)
+        split = RunFolder(resume).file("split.json")
     material = load_material(recipe, data, val, stored=read_split(split), keep=False)
     total = recipe.images(len(material.train))
     photos = len(material.train) + len(material.val)
     lines = [f"{name} = {value}" for name, value in asdict(recipe).items()]
     counts = ", ".join(f"{count} {name}" for name, count in material.split.counts().items())
-    generator, discriminator = count_parameters(recipe)
+    fetched = unchecked(recipe) if resume is None else []
     network_bytes, activation_bytes = _memory(recipe, machine.precision)
     return [
         *lines,
@@ -61,9 +75,11 @@ def estimate(
         f"{material.describe()}; {machine}",
         f"length: {total} images, {-(-total // recipe.batch)} steps of {recipe.batch}, "
         f"{total / len(material.train):.1f} epochs",
-        f"parameters: {generator:,} generator, {discriminator:,} discriminator",
+        f"parameters: {_size(generator):,} generator, "
+        f"{_size(discriminator) if discriminator else 0:,} discriminator",
         f"memory: about {(network_bytes + activation_bytes) / MIB:,.0f} MiB for networks, "
         f"optimisers and activations, {cache_bytes(recipe, photos) / MIB:,.0f} MiB for pictures",
+        *([f"not checked here, may be downloaded: {', '.join(fetched)}"] if fetched else []),
     ]
 
 

@@ -18,7 +18,7 @@ from recolor_cli.checkpoints import Card
 from recolor_cli.data.batches import validation_batches
 from recolor_cli.data.photos import Photo
 from recolor_cli.data.tensors import LabCrops
-from recolor_cli.errors import MissingExtraError, OutputError, RecolorError
+from recolor_cli.errors import MissingExtraError, OutputError, RecolorError, WeightsError
 from recolor_cli.recipes import Recipe
 from recolor_cli.training.material import Material
 from recolor_cli.training.networks import space_name
@@ -31,6 +31,7 @@ from recolor_cli.training.validation import Judgement, validate
 
 SAMPLE_COLUMNS = 8
 SHOW_EVERY_S = 10.0  # index.html; less often than a judgement for most runs
+NO_TENSORBOARD = "tensorboard=true needs the package; pip install 'recolor-cli[tensorboard]'"
 LOGS, JUDGEMENTS = 400, 40  # about so many in a run, where the recipe does not say
 
 
@@ -182,12 +183,9 @@ class Keeper:
         Raises:
             DivergedError: One is not finite, or the reconstruction exploded.
         """
-        kept = f"the last good checkpoint is kept in '{self.run.file('last')}'"
         for name, value in values.items():
             if not math.isfinite(value):
-                raise DivergedError(
-                    f"'{name}' is {value} after {seen} images; {kept}; try a lower lr"
-                )
+                raise self._diverged(f"'{name}' is {value}", seen)
         if "g_reconstruction" not in values:
             return
         value = values["g_reconstruction"]
@@ -195,10 +193,15 @@ class Keeper:
             self.first = value
         factor = self.recipe.divergence_factor
         if factor and value > factor * max(self.first, 1e-6):
-            raise DivergedError(
-                f"'g_reconstruction' rose from {self.first:.4g} to {value:.4g} after {seen} "
-                f"images; {kept}; try a lower lr"
+            raise self._diverged(
+                f"'g_reconstruction' rose from {self.first:.4g} to {value:.4g}", seen
             )
+
+    def _diverged(self, what: str, seen: int) -> DivergedError:
+        kept = "there is no checkpoint yet"
+        if self.run.has_state():
+            kept = f"the last good checkpoint is kept in '{self.run.file('last')}'"
+        return DivergedError(f"{what} after {seen} images; {kept}; try a lower lr")
 
     def log(self, seen: int, values: Mapping[str, float], lr: float, images: int) -> None:
         """One line of losses.
@@ -220,6 +223,8 @@ class Keeper:
             players.judged, self.material.val, recipe, players.objective,
             players.machine,
         )  # fmt: skip
+        # The step after the last good loss may have broken the weights: nothing of it is kept.
+        self.check({f"val_{name}": value for name, value in judgement.figures.items()}, seen)
         self.figures = judgement.figures
         self._keep_each(seen, judgement)
         players.g.network.train()
@@ -229,7 +234,7 @@ class Keeper:
         figure = "ab_error" if recipe.objective == "none" else recipe.best_by
         if self.figures[figure] < self.best:
             self.best = self.figures[figure]
-            self.run.save_model("best", players.judged, self.card(seen))
+            self._save_model("best", seen)
         if self._plots:
             draw_curves(self.run.read_log(), self.run.file("curves.png"))
 
@@ -238,7 +243,7 @@ class Keeper:
         val, each = self.material.val, judgement.each
         names = [photo.item.name for photo in val]
         record = {"images": seen, "names": names, "each": each}
-        self.run.write("validation.json", json.dumps(record) + "\n")
+        self.run.write("validation.json", json.dumps(record, allow_nan=False) + "\n")
         order = sorted(range(len(val)), key=lambda index: each["ab_error"][index])
         for name, chosen in (("best", order), ("worst", order[::-1])):
             count = max(1, min(SAMPLE_COLUMNS, len(val) // 2))  # nobody is both
@@ -268,7 +273,7 @@ class Keeper:
         """last/: the model, then the state that a resumed run starts from."""
         self.seconds += time.monotonic() - self._begun
         self._begun = self._saved = time.monotonic()
-        self.run.save_model("last", self.players.judged, self.card(seen))
+        self._save_model("last", seen)
         self.run.save_state(
             {
                 **self.players.state(),
@@ -278,6 +283,13 @@ class Keeper:
                 "seconds": self.seconds,
             }
         )
+
+    def _save_model(self, folder: str, seen: int) -> None:
+        # Weights can be broken by a step whose losses were still numbers; the file refuses them.
+        try:
+            self.run.save_model(folder, self.players.judged, self.card(seen))
+        except WeightsError as error:
+            raise self._diverged(str(error), seen) from error
 
     @upkeep
     def show(self, seen: int) -> None:
@@ -342,7 +354,5 @@ def _open_events(run: RunFolder, purge_from: int | None) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise MissingExtraError(
-            "tensorboard=true needs the package; pip install 'recolor-cli[tensorboard]'"
-        ) from None
+        raise MissingExtraError(NO_TENSORBOARD) from None
     return SummaryWriter(str(run.file("events")), purge_step=purge_from)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from recolor_cli.data.batches import sampling_weights
 from recolor_cli.data.photos import LeftOut, Photo, load_photos
 from recolor_cli.data.sources import find_items
 from recolor_cli.data.split import SETS, Split, split_by_hash, split_given
@@ -55,12 +56,13 @@ def load_material(
         recipe: sizes, shares, limits and cache.
         data: folders, tar shards, images.
         val: the same for validation; without it, a share of `data` is validated on.
-        stored: the split of the run that is resumed: it decides, and must still fit the files.
+        stored: of the run that is resumed, or of a file: it decides, and must still fit the files.
         keep: hold pictures in memory where the recipe says so.
         progress: called with (done, total) while decoding.
 
     Raises:
         DataError: Nothing is left to train or validate on, or the files are not those of `stored`.
+        RecipeError: `name_weights` leaves nothing to draw.
     """
     need = max(recipe.crop_px * recipe.scale_max, recipe.val_px)
 
@@ -80,21 +82,15 @@ def load_material(
     photos, left_out = load(data)
     if val:
         val_photos, val_left_out = load(val)
-        split = split_given(photos, val_photos, [*left_out, *val_left_out])
+        left_out = [*left_out, *val_left_out]
+        split = split_given(photos, val_photos, left_out)
         photos = [*photos, *val_photos]
     else:
         split = split_by_hash(
             photos, left_out, val_share=recipe.val_share, test_share=recipe.test_share
         )
     if stored is not None:
-        missing = set(stored.sets) - {photo.digest for photo in photos}
-        if missing:
-            name = stored.names[min(missing)]
-            raise DataError(
-                f"{len(missing)} photographs of the run are gone, '{name}' among them; restore "
-                "them, or start a new run"
-            )
-        split = stored  # files that came later are not used
+        split = stored.held_to(photos, left_out, [*data, *val])
     train = split.choose(photos, "train")
     if recipe.train_images:
         train = train[: recipe.train_images]
@@ -106,4 +102,5 @@ def load_material(
                 f"no photographs to {name} on (found: {counts or 'none'}); add some, or name a "
                 "validation set with --val"
             )
+    sampling_weights(train, recipe)  # said here, before networks are built and weights fetched
     return Material(train, chosen_val, split)

@@ -18,7 +18,8 @@ from recolor_cli.models import create_discriminator, create_model
 from recolor_cli.models.encoders import Encoder
 from recolor_cli.models.initialization import INITIALIZERS
 from recolor_cli.recipes import Recipe
-from recolor_cli.weights import find_weights
+from recolor_cli.weights import find_weights, read_manifest
+from recolor_cli.weights.find import cached_path
 
 SHIPPED = "shipped"  # as encoder_weights: the encoder of the weights that come with recolor
 
@@ -47,6 +48,7 @@ def build_generator(recipe: Recipe) -> nn.Module:
         UsageError: There is no such network, or crops do not fit it.
     """
     network = create_model(recipe.network, **recipe.network_arguments)
+    _check_channels("network", recipe.network_arguments, 1)
     INITIALIZERS[recipe.initialization](network)
     stride = network.stride
     assert isinstance(stride, int)
@@ -65,8 +67,13 @@ def build_generator(recipe: Recipe) -> nn.Module:
     return network
 
 
-def start_generator(recipe: Recipe, network: nn.Module) -> dict[str, str]:
+def start_generator(recipe: Recipe, network: nn.Module, *, fetch: bool = True) -> dict[str, str]:
     """Load what the recipe starts from, in place.
+
+    Args:
+        recipe: names it.
+        network: the generator.
+        fetch: without it, what may have to be downloaded is left out.
 
     Returns:
         What was loaded, for the run's record: {"init": ..., "encoder_weights": ...} with sha256.
@@ -76,7 +83,7 @@ def start_generator(recipe: Recipe, network: nn.Module) -> dict[str, str]:
         UsageError: The network has no encoder.
     """
     loaded = {}
-    if recipe.init:
+    if recipe.init and (fetch or not init_is_remote(recipe.init)):
         found = find_weights(recipe.init)
         model = load_weights(found.path)
         if model.card.network != recipe.network:
@@ -87,11 +94,19 @@ def start_generator(recipe: Recipe, network: nn.Module) -> dict[str, str]:
         tensors = model.network.state_dict()
         _load_same(network, _grown(network, tensors) if recipe.init_grow else tensors, recipe.init)
         loaded["init"] = f"{recipe.init} sha256:{found.sha256}"
-    elif recipe.encoder_weights:
-        loaded["encoder_weights"] = _load_encoder(recipe, network)
+    elif recipe.encoder_weights and not recipe.init:
+        loaded["encoder_weights"] = _load_encoder(recipe, network, fetch=fetch)
     if recipe.second_encoder_weights:
         loaded["second_encoder_weights"] = _load_second_encoder(recipe, network)
     return loaded
+
+
+def init_is_remote(name: str) -> bool:
+    """Whether these are published weights that may have to be downloaded."""
+    if name.startswith("hf://"):
+        return True
+    entry = read_manifest().get(name)
+    return entry is not None and entry.source != "package" and cached_path(entry) is None
 
 
 def freeze_generator(recipe: Recipe, network: nn.Module) -> None:
@@ -110,8 +125,15 @@ def freeze_generator(recipe: Recipe, network: nn.Module) -> None:
         )
 
 
-def start_discriminator(recipe: Recipe, network: nn.Module) -> dict[str, str]:
+def start_discriminator(
+    recipe: Recipe, network: nn.Module, *, fetch: bool = True
+) -> dict[str, str]:
     """Load the frozen features that a discriminator looks through, in place.
+
+    Args:
+        recipe: names them.
+        network: the discriminator.
+        fetch: without it, what may have to be downloaded is left out.
 
     Returns:
         What was loaded, for the run's record.
@@ -133,6 +155,8 @@ def start_discriminator(recipe: Recipe, network: nn.Module) -> dict[str, str]:
             f"the discriminator '{recipe.discriminator}' needs ImageNet's SqueezeNet 1.1; "
             f"--set discriminator_weights=FILE, or ={TORCHVISION}"
         )
+    if source == TORCHVISION and not fetch:
+        return {}
     load_into(load, "squeezenet1_1", source)
     return {"discriminator_weights": _describe(source, "squeezenet1_1")}
 
@@ -144,12 +168,20 @@ def build_discriminator(recipe: Recipe, space: Space) -> nn.Module | None:
     """
     if not recipe.discriminator:
         return None
-    arguments: dict[str, Any] = {"in_channels": 4 if space.output == "rgb" else 3}
-    network = create_discriminator(
-        recipe.discriminator, **(arguments | recipe.discriminator_arguments)
-    )
+    channels = 4 if space.output == "rgb" else 3
+    arguments: dict[str, Any] = {"in_channels": channels, **recipe.discriminator_arguments}
+    network = create_discriminator(recipe.discriminator, **arguments)
+    _check_channels("discriminator", arguments, channels)
     INITIALIZERS[recipe.initialization](network)
     return network
+
+
+def _check_channels(part: str, arguments: Mapping[str, Any], channels: int) -> None:
+    if arguments.get("in_channels", channels) != channels:
+        raise RecipeError(
+            f"{part}.in_channels '{arguments['in_channels']}' must be {channels}, which is what "
+            "it is shown; leave it out"
+        )
 
 
 def generator_groups(recipe: Recipe, network: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
@@ -190,7 +222,7 @@ def _grown(network: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tenso
     return grown
 
 
-def _load_encoder(recipe: Recipe, network: nn.Module) -> str:
+def _load_encoder(recipe: Recipe, network: nn.Module, *, fetch: bool) -> str:
     load = getattr(network, "load_backbone", None)
     encoder = getattr(network, "encoder", None)
     if load is None and isinstance(encoder, Encoder):
@@ -201,6 +233,8 @@ def _load_encoder(recipe: Recipe, network: nn.Module) -> str:
         raise RecipeError(
             f"the network '{recipe.network}' has no encoder; use --set encoder_weights="
         )
+    if recipe.encoder_weights == TORCHVISION and not fetch:
+        return ""
     return _load_imagenet(load, recipe.encoder_weights, "encoder_weights", recipe.network)
 
 

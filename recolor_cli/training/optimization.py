@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -33,6 +34,35 @@ def build_optimizer(
     if recipe.optimizer == "rmsprop":
         return torch.optim.RMSprop(groups, lr=lr, weight_decay=decay)
     return torch.optim.SGD(groups, lr=lr, weight_decay=decay)
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Give an optimiser the moments of `state`, and keep its own constants.
+
+    torch would bring back the constants too: those of a recipe that may have been changed since.
+
+    Raises:
+        ValueError: The moments are those of other parameters, or of another optimiser.
+    """
+    constants = [
+        {name: value for name, value in group.items() if name != "params"}
+        for group in optimizer.param_groups
+    ]
+    optimizer.load_state_dict(state)
+    for group, own in zip(optimizer.param_groups, constants, strict=True):
+        group.update(own)
+    wanted = _MOMENTS[type(optimizer)]
+    for moments in optimizer.state.values():
+        if not moments.keys() <= wanted:
+            raise ValueError(f"moments of another optimizer than {type(optimizer).__name__}")
+
+
+_MOMENTS: dict[type[torch.optim.Optimizer], set[str]] = {
+    torch.optim.AdamW: {"step", "exp_avg", "exp_avg_sq"},
+    torch.optim.Adam: {"step", "exp_avg", "exp_avg_sq"},
+    torch.optim.RMSprop: {"step", "square_avg"},
+    torch.optim.SGD: {"momentum_buffer"},
+}
 
 
 def decay_groups(parameters: Iterable[nn.Parameter], lr_scale: float) -> list[dict[str, object]]:

@@ -85,7 +85,7 @@ def run_page(run: RunFolder, status: Status) -> str:
     body = [
         _head(place.name, settings, entries, status),
         _cards(judged),
-        _commands(run, settings, unfinished=status.state not in ("running", "done")),
+        _commands(run, unfinished=status.state not in ("running", "done")),
         _curves(entries),
         _strip(samples),
         _panels(run),
@@ -155,12 +155,11 @@ def _cards(judged: Sequence[Mapping[str, Any]]) -> str:
     )  # fmt: skip
 
 
-def _commands(run: RunFolder, settings: Mapping[str, Any], *, unfinished: bool) -> str:
+def _commands(run: RunFolder, *, unfinished: bool) -> str:
     folder = shlex.quote(str(run.path))
-    data = shlex.quote(str((settings["val"] or settings["data"] or ["photos"])[0]))
     rows = [
         f"recolor colorize photo.jpg -o out --model {folder}",
-        f"recolor eval --model {folder} --data {data} --out {folder}/evaluation",
+        f"recolor eval --model {folder} --out {folder}/evaluation",
     ]
     if unfinished:
         rows.insert(0, f"recolor train --resume {folder}")
@@ -264,8 +263,27 @@ def _recipe(settings: Mapping[str, Any]) -> str:
     ]
     cells = "".join(f"<tr><td>{name}<td>{value}" for name, value in rows)
     return (
-        "<h2>Recipe</h2><details><summary>All fields; bold is not the default</summary>"
+        f"<h2>Recipe</h2>{_changes(settings)}"
+        "<details><summary>All fields; bold is not the default</summary>"
         f"<table>{cells}</table></details>"
+    )
+
+
+def _changes(settings: Mapping[str, Any]) -> str:
+    """What was changed where the run was resumed."""
+    earlier = settings.get("earlier", [])
+    held = [entry["recipe"] for entry in earlier] + [settings["recipe"]]
+    items = []
+    for entry, before, now in zip(earlier, held, held[1:], strict=False):
+        changed = [
+            f"{name} {_text(before.get(name, ''))} → {_text(value)}"
+            for name, value in now.items()
+            if before.get(name) != value
+        ]
+        words = "; ".join(changed) or "other folders of photographs"
+        items.append(f"<li>after {entry['until_images']:,} images: {escape(words)}")
+    return (
+        f"<p class=soft>Changed when it was resumed:</p><ul>{''.join(items)}</ul>" if items else ""
     )
 
 

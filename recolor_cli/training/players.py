@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from recolor_cli.color.bins import SoftEncoder
 from recolor_cli.data.tensors import LabCrops
 from recolor_cli.devices import Machine
+from recolor_cli.errors import WeightsError
 from recolor_cli.recipes import Recipe
 from recolor_cli.training.adversary import Game
 from recolor_cli.training.distributed import Ranks, average_gradients, synchronize_norms
@@ -26,7 +27,13 @@ from recolor_cli.training.networks import (
     start_generator,
 )
 from recolor_cli.training.objective import Objective, measure_frequency
-from recolor_cli.training.optimization import MovingAverage, build_optimizer, decay_groups, set_lr
+from recolor_cli.training.optimization import (
+    MovingAverage,
+    build_optimizer,
+    decay_groups,
+    load_optimizer,
+    set_lr,
+)
 from recolor_cli.training.precision import autocast
 
 
@@ -119,18 +126,30 @@ class Players:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Put everybody where `state` found them."""
-        self.g.network.load_state_dict(state["generator"])
-        self.g.optimizer.load_state_dict(state["g_optimizer"])
-        if self.d is not None:
-            self.d.network.load_state_dict(state["discriminator"])
-            self.d.optimizer.load_state_dict(state["d_optimizer"])
-        if self.average is not None:
-            self.average.network.load_state_dict(state["average"])
-        self.scaler.load_state_dict(state["scaler"])
+        """Put everybody where `state` found them.
+
+        Raises:
+            WeightsError: It is the state of other players.
+        """
+        try:
+            self.g.network.load_state_dict(state["generator"])
+            load_optimizer(self.g.optimizer, state["g_optimizer"])
+            if self.d is not None:
+                self.d.network.load_state_dict(state["discriminator"])
+                load_optimizer(self.d.optimizer, state["d_optimizer"])
+            if self.average is not None:
+                self.average.network.load_state_dict(state["average"])
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            first = str(error).splitlines()[-1].strip()
+            raise WeightsError(
+                f"last/state.pt does not fit the run's recipe.json ({first}); restore the two, or "
+                "start a new run from its weights with --set init=RUN"
+            ) from error
+        if state["scaler"]:  # empty of a run that computed in another number format
+            self.scaler.load_state_dict(state["scaler"])
         if self.ranks.rank == 0:  # the others' dice are thrown anew
             torch.set_rng_state(state["rng"].cpu())
-            if self.machine.device.type == "cuda":
+            if self.machine.device.type == "cuda" and state["cuda_rng"] is not None:
                 torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self.machine.device)
 
 

@@ -1,6 +1,7 @@
 """The run folder: what is in it, and how it is written so that a killed run loses nothing.
 
-    recipe.json   the resolved recipe, its name, the seed, the data   split.json   who is where
+    recipe.json   the resolved recipe, its name, the seed, the data; what held before a resumed run
+                  was given other values                              split.json   who is where
     log.jsonl     one JSON object a line                              bins.json    colour frequency
     last/         model.safetensors, config.json, state.pt            curves.png, samples/*.png
     best/         model.safetensors, config.json                      events/      TensorBoard
@@ -25,7 +26,7 @@ from torch import nn
 from recolor_cli.checkpoints import Card, save_weights
 from recolor_cli.checkpoints.files import write_file
 from recolor_cli.errors import OutputError, UsageError, WeightsError
-from recolor_cli.recipes import Recipe
+from recolor_cli.recipes import Recipe, read_settings
 
 MODEL, CONFIG, STATE = "model.safetensors", "config.json", "state.pt"
 
@@ -44,6 +45,10 @@ class RunFolder:
         """A file or folder of the run."""
         return self.path / name
 
+    def has_state(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return (self.file("last") / STATE).exists()
+
     def start(self) -> None:
         """Claim a folder for a new run.
 
@@ -51,7 +56,7 @@ class RunFolder:
             UsageError: It holds a run that can be resumed.
             OutputError: It cannot be made.
         """
-        if (self.file("last") / STATE).exists():
+        if self.has_state():
             raise UsageError(
                 f"'{self.path}' holds a run already; go on with --resume {self.path}, "
                 "or choose another --out"
@@ -87,6 +92,32 @@ class RunFolder:
             "loaded": dict(loaded),
             "recipe": json.loads(recipe.to_json()),
         }
+        self.write("recipe.json", json.dumps(settings, indent=2) + "\n")
+
+    def change_settings(
+        self,
+        recipe: Recipe,
+        *,
+        data: Sequence[str | Path],
+        val: Sequence[str | Path],
+        seen_images: int,
+    ) -> None:
+        """recipe.json of a resumed run: what holds now, and in `earlier` what held before.
+
+        An entry of `earlier` is {"until_images", "data", "val", "recipe"}, oldest first.
+        """
+        before, settings = read_settings(self.path)
+        now = {"data": [str(path) for path in data], "val": [str(path) for path in val]}
+        old = {name: settings.get(name) or [] for name in now}
+        moved = any(list(map(Path, old[name])) != list(map(Path, now[name])) for name in now)
+        if before == recipe and not moved:
+            return
+        earlier = settings.get("earlier", [])
+        # What held for no image, in a run that was resumed and stopped at once, is not history.
+        if not earlier or earlier[-1]["until_images"] < seen_images:
+            record = {"until_images": seen_images, **old, "recipe": json.loads(before.to_json())}
+            earlier = [*earlier, record]
+        settings |= {**now, "recipe": json.loads(recipe.to_json()), "earlier": earlier}
         self.write("recipe.json", json.dumps(settings, indent=2) + "\n")
 
     def log(self, entry: Mapping[str, Any]) -> None:
@@ -136,7 +167,7 @@ class RunFolder:
             WeightsError: It cannot be read.
         """
         path = self.file("last") / STATE
-        if not path.exists():
+        if not self.has_state():
             raise UsageError(f"'{self.path}' has no checkpoint yet; start the run again")
         try:
             state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)

@@ -1,0 +1,323 @@
+"""What training refuses, in one line and before it costs much; what a resumed run may change."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from train_fixtures import StopAfter, small, write_photos
+
+from recolor_cli.data.batches import sampling_weights
+from recolor_cli.errors import RecipeError, UsageError, WeightsError
+from recolor_cli.models import create_discriminator, create_model
+from recolor_cli.recipes import RECIPES, Recipe
+from recolor_cli.recipes.settings import read_run
+from recolor_cli.train import train
+from recolor_cli.training.checks import check_networks
+from recolor_cli.training.estimate import estimate
+from recolor_cli.training.keeper import DivergedError
+from recolor_cli.training.validation import Judgement, validate
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_photos(tmp_path_factory.mktemp("photos"), 12)
+
+
+@pytest.fixture(autouse=True)
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing them takes longer than the training."""
+    monkeypatch.setattr("recolor_cli.training.keeper.draw_curves", lambda *_: None)
+
+
+def refused(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """Exit status and the one line that a command ends with."""
+    from recolor_cli.cli.app import main
+
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--quiet", *arguments])
+    lines = capfd.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert isinstance(ended.value.code, int)
+    return ended.value.code, lines[0]
+
+
+TINY = ["crop_px=32", "min_side_px=16", "batch=4", "test_share=0", "val_share=0.2"]
+TINY += ["network.base=4", "total_images=8", "precision=fp32"]
+GAN = ["gan=bce", "discriminator=patchgan"]
+
+# Settings -> exit status, part of the line. The same with --dry-run.
+REFUSED: list[tuple[list[str], int, str]] = [
+    ([*GAN, "objective=none", "gan_from_epoch=1"], 2, "nothing to learn before gan_from_epoch"),
+    (["total_images=0", "epochs=0.001"], 2, "photographs are less than one image; raise epochs"),
+    (["total_images=0", "epochs=1e308"], 2, "epochs must be between 0 and 1e+09"),
+    (["gan_from_epoch=1e308"], 2, "gan_from_epoch must be between 0 and 1e+09"),
+    (["name_weights=photo=0"], 2, "the weight 0 together; choose some above 0"),
+    (["name_weights=photo=1e308"], 2, "the weight inf together"),
+    (["network.base=0"], 2, "base must be 1 or more, got 0"),
+    (["network.base=-3"], 2, "base must be 1 or more, got -3"),
+    (["network.base=abc"], 2, "base must be a whole number, got 'abc'"),
+    (["network.base=true"], 2, "base must be a whole number, got True"),
+    (["network.bas=4"], 2, "it has no argument 'bas'; did you mean 'base'?"),
+    (["network.base=1000000000"], 2, "torch refuses base=1000000000"),
+    (["network.in_channels=3"], 2, "network.in_channels '3' must be 1"),
+    ([*GAN, "discriminator.in_channels=5"], 2, "discriminator.in_channels '5' must be 3"),
+    (["crop_px=16", "batch=1"], 2, "batch '1' with crop_px '16' leaves batch norm"),
+    (["crop_px=16", "batch=2", "accumulate=2"], 2, "batch '2' in accumulate '2' parts"),
+    ([*GAN, "crop_px=16"], 2, "crop_px '16' does not fit the discriminator 'patchgan'"),
+    (["init=nonexistent"], 3, "no weights named 'nonexistent'"),
+    (["init=default"], 3, "'default' is for the network 'bins-unet'"),
+    (["encoder_weights=nofile"], 2, "has no encoder; use --set encoder_weights="),
+    ([*GAN, "crop_px=64", "discriminator_weights=x"], 2, "starts from nothing"),
+    (["perceptual_weight=1", "perceptual_weights=nofile"], 3, "no vgg19 weights file 'nofile'"),
+    (["precision=fp16"], 2, "use bf16, fp32 or auto as precision"),
+    (["network_arguments={}"], 2, "use --set network.NAME=VALUE"),
+]
+
+
+@pytest.mark.parametrize("dry", [False, True], ids=["train", "dry-run"])
+@pytest.mark.parametrize(("settings", "status", "text"), REFUSED, ids=lambda v: str(v)[:40])
+def test_what_cannot_be_trained_is_refused_in_one_line(
+    settings: list[str], status: int, text: str, dry: bool, photos: Path, tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    command = ["--data", str(photos), "--recipe", "tiny", "--out", str(tmp_path / "run")]
+    command += ["--device", "cpu", *(f"--set={setting}" for setting in (*TINY, *settings))]
+    found, line = refused([*command, "--dry-run"] if dry else command, capfd)
+    assert text in line
+    assert found == status
+    assert not (tmp_path / "run/last").exists()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_fits_itself(name: str) -> None:
+    check_networks(RECIPES[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "text"),
+    [
+        ("bins-unet", {"encoder": "vgg"}, "encoder must be one of mobilenetv2, resnet18"),
+        ("bins-unet", {"widths": 32}, "widths must be whole numbers with commas between them"),
+        ("bins-unet", {"widths": (32, 0, 32, 32)}, "widths must be whole numbers"),
+        ("bins-unet", {"calm_cells": math.nan}, "calm_cells must be a number, got nan"),
+        ("cropped-unet", {"variant": 3}, "variant must be text, got 3"),
+        ("patchgan", {"sigmoid": 1}, "sigmoid must be true or false, got 1"),
+        ("resnet-generator", {"blocks": -1}, "blocks must be 0 or more, got -1"),
+        ("resnet-generator", {"dropout": 0.5}, "no argument 'dropout'"),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_named(
+    name: str, arguments: dict[str, Any], text: str
+) -> None:
+    create = create_discriminator if name == "patchgan" else create_model
+    with pytest.raises(UsageError, match=text):
+        create(name, **arguments)
+
+
+def test_a_perceptual_loss_is_enough_for_a_first_stage() -> None:
+    wanted = {"gan": "bce", "discriminator": "patchgan", "gan_from_epoch": 1.0, "epochs": 2.0}
+    recipe = Recipe(objective="none", perceptual_weight=1.0, **wanted)  # type: ignore[arg-type]
+    assert recipe.gan_from_epoch == 1.0
+
+
+def test_photographs_that_no_prefix_names_keep_their_weight(photos: Path, tmp_path: Path) -> None:
+    recipe = small("tiny", tmp_path, name_weights="photo00=0")
+    found: list[Any] = []
+
+    class Look(StopAfter):
+        def message(self, text: str) -> None:
+            found.append(text)
+
+    train(recipe, [photos], tmp_path / "run", watcher=Look(10**9))
+    assert found
+    assert sampling_weights([], replace(recipe, name_weights="")) is None
+
+
+def test_what_would_be_downloaded_is_named_and_not_fetched(photos: Path, tmp_path: Path) -> None:
+    if find_spec("lpips") is None:
+        pytest.skip("lpips is not installed")
+    recipe = small("tiny", tmp_path, lpips_weight="1")
+    assert estimate(recipe, [photos], [], "cpu")[-1].endswith("may be downloaded: lpips_weight")
+    assert "downloaded" not in estimate(small("tiny", tmp_path), [photos], [], "cpu")[-1]
+
+
+# --- Divergence ---
+
+
+def test_validation_that_is_no_number_stops_the_run(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def poisoned(*arguments: Any) -> Judgement:
+        calls.append(1)
+        judgement = validate(*arguments)
+        if len(calls) > 1:
+            judgement.figures["loss"] = math.nan
+        return judgement
+
+    monkeypatch.setattr("recolor_cli.training.keeper.validate", poisoned)
+    recipe = small("tiny", tmp_path, total_images="24")
+    with pytest.raises(DivergedError, match=r"'val_loss' is nan after 16 .* kept in '.*last'"):
+        train(recipe, [photos], tmp_path / "run")
+    record = json.loads((tmp_path / "run/validation.json").read_text())
+    assert record["images"] == 8, "what was judged last holds numbers"
+    assert "stopped" in (tmp_path / "run/status.json").read_text()
+
+
+def test_weights_that_are_no_numbers_are_not_kept(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The step after the last good loss breaks them, and a checkpoint is due before the next loss.
+    from recolor_cli.training.players import Player, Players
+
+    move = Players.move
+
+    def break_weights(self: Players, player: Player, lr_factor: float) -> None:
+        move(self, player, lr_factor)
+        with torch.no_grad():
+            next(player.network.parameters()).fill_(torch.nan)
+
+    monkeypatch.setattr(Players, "move", break_weights)
+    recipe = small("tiny", tmp_path, checkpoint_every_images="4", ema_halflife_images="0")
+    with pytest.raises(DivergedError, match=r"NaN .* after 4 images; there is no checkpoint yet"):
+        train(recipe, [photos], tmp_path / "run")
+
+
+def test_a_checkpoint_that_does_not_exist_is_not_named(photos: Path, tmp_path: Path) -> None:
+    recipe = small("tiny", tmp_path, reconstruction_weight="1e39")
+    with pytest.raises(DivergedError, match="'g' is inf after 4 images; there is no checkpoint"):
+        train(recipe, [photos], tmp_path / "run")
+
+
+# --- Resumed with changes ---
+
+
+@pytest.fixture(scope="module")
+def cut(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was stopped after its first step; tests only look at it."""
+    folder = tmp_path_factory.mktemp("cut")
+    recipe = small("tiny", folder, ema_halflife_images="0")
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, [photos], folder / "run", name="tiny", watcher=StopAfter(4))
+    return folder / "run"
+
+
+@pytest.mark.parametrize("dry", [False, True], ids=["train", "dry-run"])
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        (["network.base=8"], "network.base"),
+        (["network=residual-unet"], "network"),
+        (["optimizer=sgd"], "optimizer"),
+        (["optimizer=rmsprop"], "optimizer"),
+        ([*GAN, "discriminator.layers=2"], "discriminator"),
+        (["ema_halflife_images=8"], "ema_halflife_images"),
+        (["init=default"], "init"),
+        (["val_share=0.3"], "val_share"),
+    ],
+)
+def test_fields_that_the_checkpoint_depends_on_cannot_change(
+    settings: list[str], field: str, dry: bool, cut: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = (cut / "recipe.json").read_bytes()
+    command = ["--resume", str(cut), *(f"--set={setting}" for setting in settings)]
+    status, line = refused([*command, "--dry-run"] if dry else command, capfd)
+    assert line.startswith(f"recolor: {field} cannot change from '")
+    assert f"--set init={cut}" in line
+    assert status == 2
+    assert (cut / "recipe.json").read_bytes() == before
+
+
+def test_what_was_changed_holds_from_then_on_and_what_was_before_is_kept(
+    photos: Path, tmp_path: Path
+) -> None:
+    recipe = small("tiny", tmp_path, total_images="12")
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, [photos], run, name="tiny", seed=3, watcher=StopAfter(4))
+    train(replace(recipe, total_images=12), [photos], run, resume=True, watcher=StopAfter(10**9))
+    assert "earlier" not in json.loads((run / "recipe.json").read_text()), "nothing was changed"
+
+    longer = replace(recipe, total_images=20)
+    with pytest.raises(KeyboardInterrupt):
+        train(longer, [photos], run, resume=True, watcher=StopAfter(16))
+    found, settings = read_run(run)
+    assert found == longer
+    assert (settings["name"], settings["seed"]) == ("tiny", 3)
+    [entry] = settings["earlier"]
+    assert entry["until_images"] == 12
+    assert Recipe(**entry["recipe"]) == recipe
+    assert "total_images 12 → 20" in (run / "index.html").read_text(encoding="utf-8")
+
+    train(replace(longer, lr=1e-5), [photos], run, resume=True)
+    _, settings = read_run(run)
+    assert [entry["until_images"] for entry in settings["earlier"]] == [12, 16]
+
+
+def test_the_optimisers_constants_are_those_of_the_recipe(photos: Path, tmp_path: Path) -> None:
+    recipe = small("tiny", tmp_path, total_images="8")
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, [photos], run, watcher=StopAfter(4))
+    train(replace(recipe, weight_decay=0.25, beta1=0.5), [photos], run, resume=True)
+    state = torch.load(run / "last/state.pt", weights_only=True)
+    first, second = state["g_optimizer"]["param_groups"]
+    assert (first["weight_decay"], second["weight_decay"]) == (0.25, 0.0)
+    assert first["betas"] == (0.5, 0.999)
+
+
+def test_arguments_that_change_no_layer_can_change(photos: Path, tmp_path: Path) -> None:
+    recipe = small("complex", tmp_path)
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, [photos], run, watcher=StopAfter(4))
+    arguments = {**recipe.network_arguments, "dropout": 0.1}
+    train(replace(recipe, network_arguments=arguments), [photos], run, resume=True)
+    found, _ = read_run(run)
+    assert found.network_arguments["dropout"] == 0.1
+
+
+@pytest.mark.parametrize("change", [{"network_arguments": {"base": 8}}, {"optimizer": "rmsprop"}])
+def test_a_checkpoint_of_another_recipe_is_refused_in_one_line(
+    change: dict[str, Any], photos: Path, tmp_path: Path
+) -> None:
+    recipe = small("tiny", tmp_path)
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, [photos], run, watcher=StopAfter(4))
+    settings = json.loads((run / "recipe.json").read_text())
+    settings["recipe"] |= change  # by hand
+    (run / "recipe.json").write_text(json.dumps(settings))
+    with pytest.raises(WeightsError, match=r"last/state\.pt does not fit") as error:
+        train(replace(recipe, **change), [photos], run, resume=True)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("seed", None, "lacks 'seed', which must be a whole number from 0"),
+        ("seed", "one", "says 'one' for 'seed'"),
+        ("data", "photos", "says 'photos' for 'data'"),
+        ("data", None, "lacks 'data'"),
+        ("name", None, "lacks 'name'"),
+    ],
+)
+def test_a_recipe_json_without_what_a_run_needs_is_refused(
+    name: str, value: object, text: str, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {"name": "tiny", "seed": 0, "data": ["p"], "val": []}
+    settings |= {"recipe": json.loads(RECIPES["tiny"].to_json()), name: value}
+    if value is None:
+        del settings[name]
+    (tmp_path / "recipe.json").write_text(json.dumps(settings))
+    with pytest.raises(RecipeError, match=text):
+        read_run(tmp_path)
