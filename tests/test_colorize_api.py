@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,12 @@ from PIL import Image
 
 from recolor_cli import Colorizer
 from recolor_cli.checkpoints import ColorModel
+from recolor_cli.color.hints import Hint
 from recolor_cli.color.lab import luminance
+from recolor_cli.colorize.network import Answer
 from recolor_cli.errors import PhotoError, UsageError, WeightsError
+from recolor_cli.images.orientation import orient, unorient
+from recolor_cli.images.photo import Frame, Photo
 from recolor_cli.images.read import read_photo
 
 
@@ -172,3 +177,19 @@ def test_wrong_pictures_are_refused(colorizer: Colorizer, tmp_path: Path) -> Non
         colorizer.colorize(Image.new("F", (4, 4)))
     with pytest.raises(PhotoError, match="no such file"):
         colorizer.colorize(tmp_path / "missing.jpg")
+
+
+def test_each_page_of_a_tiff_is_seen_upright_and_stays_turned(colorizer: Colorizer) -> None:
+    page = factory.gray_pixels(64, 96, seed=5)
+    stored = np.ascontiguousarray(unorient(page, 6))
+    photo = Photo((Frame(page, orientation=1), Frame(stored, orientation=6)), "tiff", orientation=1)
+    hint = Hint((48, 16, 48, 16), (200, 30, 30), page=2, in_pixels=True)
+    prepared = colorizer.prepare(photo, hints=[hint])
+    assert prepared.hints == (hint.in_fractions((64, 96)),)
+    maps = [one for one in prepared.luminances if one is not None]
+    np.testing.assert_allclose(maps[0], maps[1], atol=1e-3)
+    prepared, answers = replace(prepared, hints=()), colorizer.paint(maps)
+    first, second = colorizer.finish(prepared, [a for a in answers if isinstance(a, Answer)])
+    assert second.pixels.shape[:2] == stored.shape
+    off = np.abs(orient(second.pixels, 6).astype(int) - first.pixels)
+    assert off.max() <= 1

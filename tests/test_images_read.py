@@ -31,7 +31,7 @@ ALPHA8, ALPHA16 = factory.alpha_pixels(), factory.alpha_pixels(dtype=np.uint16)
 @pytest.mark.parametrize("name", factory.GOOD)
 def test_every_good_photo_is_read(name: str) -> None:
     photo = read_photo(factory.GOOD[name]())
-    assert photo.warnings == ()
+    assert bool(photo.warnings) == (name in ("bits.png", "fax.tif"))  # no room for colour
     assert photo.pixels.dtype == (np.uint16 if "16" in name else np.uint8)
     assert photo.pixels.flags.c_contiguous
     has_alpha = any(word in name for word in ("la8", "la16", "rgba", "lossless.webp"))

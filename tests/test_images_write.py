@@ -325,11 +325,11 @@ def test_big_endian_exif_crosses_into_tiff() -> None:
 
 
 def test_too_much_for_a_jpeg_segment_is_left_out_with_a_word() -> None:
-    photo = read_photo(factory.png(exif=factory.exif_bytes() + bytes(70_000)))
+    photo = read_photo(factory.png(text={"Title": "t" * 70_000}))
     warnings: list[str] = []
     data = encode_photo(photo, colored(photo), format="jpg", warnings=warnings)
-    assert any("exif is larger" in line for line in warnings)
-    assert read_photo(data).metadata.exif is None
+    assert any("'Title' is larger" in line for line in warnings)
+    assert read_photo(data).metadata.text == {}
 
 
 # Colour profiles

@@ -26,8 +26,13 @@ def pipe(
         raise UsageError("standard input and output take one photograph; name one input")
     if to_stdout and console.json:
         raise UsageError("-o - and --json both want standard output; leave one of them out")
+    # A stream that was closed before the program began is None, whatever its type says.
+    if to_stdout and getattr(sys.stdout, "closed", True):
+        raise UsageError("standard output is closed; redirect it, or name a file with -o")
     if to_stdout and sys.stdout.isatty():
         raise UsageError("standard output is a terminal; redirect it, or name a file with -o")
+    if inputs[0] == "-" and getattr(sys.stdin, "closed", True):
+        raise UsageError("standard input is closed; redirect it, or name a file")
     if inputs[0] == "-" and sys.stdin.isatty():
         raise UsageError("standard input is a terminal; redirect it, or name a file")
     from recolor_cli.colorize.pipe import colorize_pipe

@@ -263,15 +263,14 @@ class Colorizer:
                 raise PhotoError(f"a hint is for page {hint.page} of {len(photo.frames)}; mend it")
         kinds = tuple(kind_of(frame.pixels) for frame in photo.frames)
         luminances = tuple(
-            None
-            if kind == "color" and not force
-            else _look(frame.pixels, photo.orientation, draw.input_size)
-            for kind, frame in zip(kinds, photo.frames, strict=True)
+            None if kind == "color" and not force else _look(frame.pixels, turn, draw.input_size)
+            for kind, frame, turn in zip(kinds, photo.frames, photo.orientations, strict=True)
         )
-        placed = tuple(
-            hint.in_fractions(_upright(photo.frames[hint.page - 1].pixels, photo.orientation))
-            for hint in hints
-        )
+        upright = [
+            _upright(frame.pixels, turn)
+            for frame, turn in zip(photo.frames, photo.orientations, strict=True)
+        ]
+        placed = tuple(hint.in_fractions(upright[hint.page - 1]) for hint in hints)
         return Prepared(photo, luminances, kinds, placed, draw.seed)
 
     def painters(self, workers: int) -> int:
@@ -299,8 +298,9 @@ class Colorizer:
         """
         remaining = iter(answers)
         frames = []
-        pairs = zip(prepared.photo.frames, prepared.luminances, strict=True)
-        for page, (frame, luminance) in enumerate(pairs, 1):
+        photo = prepared.photo
+        pages = zip(photo.frames, prepared.luminances, photo.orientations, strict=True)
+        for page, (frame, luminance, turn) in enumerate(pages, 1):
             if luminance is None:
                 frames.append(frame)
                 continue
@@ -308,11 +308,11 @@ class Colorizer:
             out = None
             if _can_be_overwritten(pixels):
                 out = pixels
-            elif room and len(prepared.photo.frames) == 1:  # pages are needed together
+            elif room and len(photo.frames) == 1:  # pages are needed together
                 out = room.take(pixels)
             ab = next(remaining).ab
             hints = [hint for hint in prepared.hints if hint.page == page]
-            merged = self._merge(pixels, ab, prepared.photo.orientation, out, hints)
+            merged = self._merge(pixels, ab, turn, out, hints)
             frames.append(frame.recolored(merged))
         return tuple(frames)
 

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 
 import cv2
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from recolor_cli.errors import PhotoError
-from recolor_cli.images import icc
+from recolor_cli.images import icc, overheard
 from recolor_cli.images.photo import Frame, Pixels
 
 # What OpenCV logs about a damaged file is no more than "cannot read"; the error we raise says it.
@@ -46,6 +46,28 @@ def decode(data: bytes, flags: int, what: str) -> Pixels:
     if pixels is None:
         raise damaged(what)
     return pixels
+
+
+def decode_jpeg(data: bytes, flags: int) -> tuple[Pixels, bool]:
+    """Do as `decode`, and tell whether libjpeg complained, about this or a picture beside it.
+
+    Raises:
+        PhotoError: The picture data is damaged beyond decoding.
+    """
+    pixels, words = overheard.listen(lambda: decode(data, flags, "jpeg"))
+    return pixels, bool(words)
+
+
+def complaint(data: bytes) -> str:
+    """Say what libjpeg complains about in a JPEG, "" if nothing; this decodes it at 1/8.
+
+    Raises:
+        PhotoError: The picture data is damaged beyond decoding.
+    """
+    _, words = overheard.listen(
+        lambda: decode(data, cv2.IMREAD_REDUCED_GRAYSCALE_8, "jpeg"), alone=True
+    )
+    return words
 
 
 def damaged(what: str) -> PhotoError:
@@ -115,6 +137,11 @@ def open_pillow(data: bytes, pillow_format: str) -> Iterator[Image.Image]:
         if isinstance(error, OSError) and "truncated" in str(error).lower():
             raise PhotoError(
                 f"truncated: the {what} ends before its picture does; copy it again from its source"
+            ) from error
+        unknown = isinstance(error, UnidentifiedImageError) or "unknown raw mode" in str(error)
+        if unknown and pillow_format == "TIFF":  # not damaged: its tags were written anew
+            raise PhotoError(
+                "a tiff of this layout is not supported; convert it to grey or rgb of 8 or 16 bits"
             ) from error
         raise damaged(what) from error
 

@@ -24,6 +24,16 @@ def unwrap(resources: bytes) -> bytes | None:
     return None
 
 
+def records_in(payload: bytes) -> bytes | None:
+    """Take the records out of what programs store as IPTC: bare, or in Photoshop resources.
+
+    >>> records_in(PHOTOSHOP + wrap(b"abc")), records_in(b"abc")
+    (b'abc', b'abc')
+    """
+    payload = payload.removeprefix(PHOTOSHOP)
+    return unwrap(payload) if payload.startswith(b"8BIM") else payload
+
+
 def wrap(records: bytes) -> bytes:
     """Wrap IPTC-IIM records as one Photoshop image resource.
 

@@ -46,11 +46,13 @@ class Frame:
         pixels: (H, W) grey or (H, W, 3) RGB, uint8 or uint16, NOT turned by the orientation.
         alpha: (H, W) of the same type, or None.
         tags: A TIFF page's own descriptive tags, for the TIFF writer.
+        orientation: A TIFF page's own, 1 to 8; None where the photo's holds (`Photo.orientations`).
     """
 
     pixels: Pixels
     alpha: Pixels | None = None
     tags: tuple[Any, ...] = ()
+    orientation: int | None = None
 
     def recolored(self, pixels: Pixels) -> Frame:
         """Return this frame with other pixels, and all else as it was."""
@@ -83,6 +85,11 @@ class Photo:
     def pixels(self) -> Pixels:
         """The first frame's pixels."""
         return self.frames[0].pixels
+
+    @property
+    def orientations(self) -> tuple[int, ...]:
+        """Each frame's orientation: the pages of one TIFF may lie in different turns."""
+        return tuple(frame.orientation or self.orientation for frame in self.frames)
 
     @property
     def alpha(self) -> Pixels | None:

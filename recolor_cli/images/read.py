@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import stat
+import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +15,7 @@ from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from recolor_cli.errors import PhotoError
 from recolor_cli.images import codec, icc, ifd, jp2, jpeg, png, tiff, webp, xmp
@@ -63,7 +65,7 @@ def read_photo(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> P
     data = source if isinstance(source, bytes) else read_bytes(source)
     kind = sniff(data[:SNIFF_BYTES])
     try:
-        return _with_metadata(_READERS[kind](data, max_pixels))
+        return _with_notes(_with_metadata(_READERS[kind](data, max_pixels)))
     except MemoryError as error:
         raise PhotoError("not enough memory for this picture; close other programs") from error
 
@@ -136,6 +138,21 @@ def read_provenance(source: str | Path | bytes) -> Provenance | None:
     return xmp.read(heads[kind].read_head(data).metadata.xmp)
 
 
+def _with_notes(photo: Photo) -> Photo:
+    """Add what nobody expects of the result: pure black and white stay what they are."""
+    if not any(_is_only_black_and_white(frame.pixels) for frame in photo.frames):
+        return photo
+    note = "only black and white: there is no room for colour; a scan with greys has some"
+    return replace(photo, warnings=(*photo.warnings, note))
+
+
+def _is_only_black_and_white(pixels: Pixels) -> bool:
+    top = np.iinfo(pixels.dtype).max
+    # A few pixels tell at once that a photograph is none of these; an empty page is none either.
+    pure = all(bool(((few == 0) | (few == top)).all()) for few in (pixels[::16, ::16], pixels))
+    return pure and bool(pixels.min() != pixels.max())
+
+
 def _with_metadata(photo: Photo) -> Photo:
     """Add what the EXIF block says: orientation, and the resolution if nothing else does."""
     exif = photo.metadata.exif
@@ -160,16 +177,20 @@ def _with_metadata(photo: Photo) -> Photo:
 def _read_jpeg(data: bytes, max_pixels: int) -> Photo:
     head = jpeg.read_head(data)
     codec.check_size(head.width, head.height, max_pixels)
-    warnings, metadata = list(head.warnings), head.metadata
+    warnings, metadata = [*head.warnings, *jpeg.check_scans(data)], head.metadata
     if head.components == 4:
+        suspicious = True  # Pillow has libjpeg say nothing
         with codec.open_pillow(data, "JPEG") as image:
             frame = codec.frame_from_pillow(image, metadata.icc, warnings)
         metadata = replace(metadata, icc=icc.srgb() if metadata.icc else None)
     else:
         gray = head.components == 1
         flags = cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR_RGB
-        frame = Frame(codec.decode(data, flags, "jpeg"))
+        pixels, suspicious = codec.decode_jpeg(data, flags)
+        frame = Frame(pixels)
     _expect(frame, head.width, head.height, "jpeg")
+    if suspicious:
+        warnings += jpeg.judge(codec.complaint(jpeg.bare(data)), data)
     return Photo((frame,), "jpeg", metadata=metadata, warnings=tuple(warnings))
 
 
@@ -216,7 +237,7 @@ def _read_jp2(data: bytes, max_pixels: int) -> Photo:
 
 
 def _read_simple(data: bytes, max_pixels: int, name: str) -> Photo:
-    """Read BMP or GIF, which carry nothing but a resolution."""
+    """Read BMP, which carries nothing but a resolution, or GIF."""
     with codec.open_pillow(data, name.upper()) as image:
         codec.check_size(*image.size, max_pixels)
         if getattr(image, "n_frames", 1) > 1:
@@ -226,7 +247,53 @@ def _read_simple(data: bytes, max_pixels: int, name: str) -> Photo:
         frame = codec.frame_from_pillow(image, None, [])
         dpi = image.info.get("dpi")
     found = (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 else None
-    return Photo((frame,), name, metadata=Metadata(dpi=found), lossless=True)
+    metadata = _gif_metadata(data) if name == "gif" else Metadata()
+    return Photo((frame,), name, metadata=replace(metadata, dpi=found), lossless=True)
+
+
+def _gif_metadata(data: bytes) -> Metadata:
+    """Take XMP, profile and comments from the extensions of a GIF (XMP part 3, 1.1.2; GIF89a)."""
+    xmp_packet = profile = None
+    comments = []
+    for label, whole in _gif_extensions(data):
+        blocks, at = [], 0
+        while at < len(whole):
+            blocks.append(whole[at + 1 : at + 1 + whole[at]])
+            at += 1 + whole[at]
+        content = b"".join(blocks[1:])
+        if label == 0xFE:
+            text = b"".join(blocks).rstrip(b"\0")
+            try:
+                comments.append(text.decode("utf-8"))
+            except UnicodeDecodeError:
+                comments.append(text.decode("latin-1"))
+        elif blocks[:1] == [b"XMP DataXMP"] and xmp_packet is None:
+            # Not cut into blocks: it ends in bytes that lead those who expect blocks out again.
+            packet, magic, _ = whole[12:].partition(b"\x01\xff\xfe\xfd")
+            xmp_packet = packet if magic else content
+        elif blocks[:1] == [b"ICCRGBG1012"] and profile is None:
+            profile = content
+    words = {"Comment": "\n".join(comments)} if comments else {}
+    return Metadata(icc=profile or None, xmp=xmp_packet or None, text=words)
+
+
+def _gif_extensions(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield label and blocks, each behind its length, of all extensions, wherever they stand."""
+
+    def palette(at: int) -> int:
+        flags = int.from_bytes(data[at : at + 1], "big")
+        return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+    at = 13 + palette(10)
+    while data[at : at + 1] in (b"!", b","):
+        label = int.from_bytes(data[at + 1 : at + 2], "big") if data[at] == 0x21 else None
+        at += 2 if label is not None else 11 + palette(at + 9)
+        start = at
+        while at < len(data) and data[at]:
+            at += 1 + data[at]
+        if label is not None:
+            yield label, data[start:at]
+        at += 1
 
 
 def _read_avif(data: bytes, max_pixels: int) -> Photo:
@@ -236,7 +303,7 @@ def _read_avif(data: bytes, max_pixels: int) -> Photo:
             raise PhotoError(
                 "animated avif: recolor colours still pictures; export its frames first"
             )
-        metadata = _pillow_metadata(image.info)
+        metadata = replace(_pillow_metadata(image.info), exif=_avif_exif(image))
         size, depth = image.size, _avif_depth(data)
         # Pillow gives 8 bits only; OpenCV gives all, as the camera wrote them.
         if depth == 8:
@@ -245,6 +312,18 @@ def _read_avif(data: bytes, max_pixels: int) -> Photo:
         frame = codec.frame_of(_spread(codec.decode(data, cv2.IMREAD_UNCHANGED, "avif"), depth))
     _expect(frame, *size, "avif")
     return Photo((frame,), "avif", metadata=metadata)
+
+
+def _avif_exif(image: Image.Image) -> bytes | None:
+    """Take the EXIF block as it lies in the file, with the turn that the file's own boxes say.
+
+    They decide in AVIF. Pillow puts their turn into the block too, but by writing all of it anew,
+    and text that is not ASCII does not survive that.
+    """
+    *_, exif, turn, _ = image._decoder.get_info()  # type: ignore[attr-defined]
+    if not exif:
+        return _pillow_metadata(image.info).exif
+    return _set_orientation(bytes(exif).removeprefix(jpeg.EXIF), int(turn))
 
 
 def _avif_depth(data: bytes) -> int:
@@ -269,6 +348,7 @@ def _read_heif(data: bytes, max_pixels: int) -> Photo:
             raise PhotoError(f"heic of kind {image.mode!r} is not supported; convert it to png")
         planes = np.asarray(image)
         info = dict(image.info)
+        more = len(file) > 1 or bool(info.get("depth_images"))
     except PhotoError:
         raise
     except (OSError, EOFError, ValueError, SyntaxError, RuntimeError, LookupError) as error:
@@ -282,7 +362,8 @@ def _read_heif(data: bytes, max_pixels: int) -> Photo:
     else:
         alpha = np.ascontiguousarray(planes[..., 3]) if planes.shape[2] == 4 else None
         frame = Frame(np.ascontiguousarray(planes[..., :3]), alpha)
-    return Photo((frame,), "heif", metadata=_pillow_metadata(info, upright=True))
+    warnings = ("the further pictures in this heic (series or depth) are left out",) if more else ()
+    return Photo((frame,), "heif", metadata=_pillow_metadata(info, upright=True), warnings=warnings)
 
 
 def _pillow_metadata(info: Mapping[Any, object], *, upright: bool = False) -> Metadata:
@@ -293,23 +374,35 @@ def _pillow_metadata(info: Mapping[Any, object], *, upright: bool = False) -> Me
         return bytes(value) if isinstance(value, (bytes, bytearray)) and value else None
 
     exif = block("exif")
-    exif = exif.removeprefix(b"Exif\0\0") if exif else None
+    exif = exif.removeprefix(jpeg.EXIF) if exif else None
     if exif and upright:
-        exif = _set_upright(exif)
+        exif = _set_orientation(exif, 1)
     return Metadata(icc=block("icc_profile"), exif=exif, xmp=block("xmp"))
 
 
-def _set_upright(exif: bytes) -> bytes:
+def _set_orientation(exif: bytes, number: int) -> bytes:
+    """Change the orientation in an EXIF block, and no other byte of what it says."""
     try:
         structure = ifd.parse(exif)
     except ifd.IfdError:
         return exif
-    tag = structure.pages[0].get(ifd.ORIENTATION)
-    if tag is None:
+    tag, order = structure.pages[0].get(ifd.ORIENTATION), structure.order
+    if tag is not None:
+        value = number.to_bytes(len(tag.value), "little" if order == "<" else "big")
+        return exif[: tag.offset] + value + exif[tag.offset + len(value) :]
+    if number == 1 or exif[2:4] not in (b"*\0", b"\0*"):
         return exif
-    order = "little" if structure.order == "<" else "big"
-    width = len(tag.value)
-    return exif[: tag.offset] + (1).to_bytes(width, order) + exif[tag.offset + width :]  # type: ignore[arg-type]
+    # Only the directory is written anew, behind the rest: nothing that it points to moves.
+    (at,) = struct.unpack_from(order + "I", exif, 4)
+    (count,) = struct.unpack_from(order + "H", exif, at)
+    end = at + 2 + 12 * count
+    entries = [exif[start : start + 12] for start in range(at + 2, end, 12)]
+    entries.append(struct.pack(order + "HHIHH", ifd.ORIENTATION, ifd.SHORT, 1, number, 0))
+    entries.sort(key=lambda entry: struct.unpack_from(order + "H", entry))
+    even = exif + b"\0" * (len(exif) % 2)
+    link = exif[end : end + 4].ljust(4, b"\0")  # some writers forget it at the very end
+    directory = struct.pack(order + "H", count + 1) + b"".join(entries) + link
+    return exif[:4] + struct.pack(order + "I", len(even)) + even[8:] + directory
 
 
 def _spread(pixels: Pixels, depth: int) -> Pixels:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import cv2
 
 from recolor_cli.errors import PhotoError
-from recolor_cli.images import codec, icc, ifd, tiff
+from recolor_cli.images import codec, icc, ifd
+from recolor_cli.images import tiff_tags as tiff
 from recolor_cli.images.ifd import Piece, Tag
 from recolor_cli.images.photo import Frame, Metadata, Photo
 
@@ -57,10 +58,13 @@ def encode(
         structure, strips = _pack(frame, packer)
         tags = list(frame.tags) if same else _foreign_tags(metadata, warnings)
         pages.append(([*_descriptive(tags, frame, metadata, number, warnings), *structure], strips))
+    moved: list[Tag] = []
     try:
-        return ifd.build_parts(pages)
+        parts = ifd.build_parts(pages, moved=moved)
     except ifd.IfdError as error:
         raise PhotoError(f"the tiff would be {error}; use --format png") from None
+    warnings += tiff.moved_notes(moved)
+    return parts
 
 
 def _pack(frame: Frame, packer: int) -> tuple[list[Tag], list[bytes]]:
@@ -126,7 +130,9 @@ def _foreign_tags(metadata: Metadata, warnings: list[str]) -> list[Tag]:
         except ifd.IfdError:
             warnings.append("the exif block is damaged; left out")
         else:
-            kept = {number: block[number] for number in block if number in tiff.EXIF_TAGS}
+            kept = {n: tag for n, tag in block.items() if n not in tiff.STRUCTURE}
+            if kept.pop(tiff.DNG_VERSION, None):
+                warnings.append("DNGVersion would make the tiff a camera raw file; left out")
     for key, value in metadata.text.items():
         tag = _TEXT_TAGS.get(key)
         if tag is None:

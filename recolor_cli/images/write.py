@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from recolor_cli.errors import PhotoError, UsageError
-from recolor_cli.images import codec, icc, jp2, jpeg, png, tiff_write, webp, xmp
+from recolor_cli.images import codec, icc, jp2, jpeg, png, tiff_tags, tiff_write, webp, xmp
 from recolor_cli.images.atomic import remove_stale, write_atomic
 from recolor_cli.images.find import SUFFIXES
 from recolor_cli.images.ifd import Piece
@@ -156,6 +156,7 @@ def encode_parts(
             f"{output.name} holds one picture, this tiff has {len(given)} pages; use --format tiff"
         )
     metadata = photo.metadata
+    notes += tiff_tags.left_out(photo, output.name)
     if not same and any(jpeg.is_more_xmp(part) for part in metadata.native):
         notes.append("the part of the xmp beyond 64 KiB is left out; jpeg keeps it")
     if any(frame.pixels.ndim == 3 for frame in given):
