@@ -46,12 +46,17 @@ class _Ear:
         self._turn = threading.Condition()
         self._listeners: list[list[str]] = []
         self._alone = False
+        self._waiting = 0  # who want to be alone; others let them go first, or they never would be
         self._told = 0  # bytes
 
     def listen(self, work: Callable[[], _Result], alone: bool) -> tuple[_Result, str]:
         heard: list[str] = []
         with self._turn:
-            self._turn.wait_for(lambda: not self._alone and not (alone and self._listeners))
+            self._waiting += alone
+            self._turn.wait_for(
+                lambda: not self._alone and not (self._listeners if alone else self._waiting)
+            )
+            self._waiting -= alone
             self._alone = alone
             if not self._listeners:
                 self._usual = self._stderr.value
