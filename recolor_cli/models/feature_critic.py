@@ -136,7 +136,9 @@ class FeatureCritic(nn.Module):
             return (picture[:, 1:] + 1) / 2
         scale = picture.new_tensor([50.0, 110.0, 110.0]).reshape(3, 1, 1)
         shift = picture.new_tensor([50.0, 0.0, 0.0]).reshape(3, 1, 1)
-        with torch.autocast(picture.device.type, enabled=False):  # Lab needs float32
+        # Lab needs float32. Tensors without memory, as in an estimate, know no autocast.
+        device = "cpu" if picture.is_meta else picture.device.type
+        with torch.autocast(device, enabled=False):
             return lab_to_rgb((picture * scale + shift).float(), clamp=False)
 
     def _conv(self, name: str, x: Tensor, *, stride: int = 1, padding: int = 0) -> Tensor:
