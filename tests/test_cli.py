@@ -416,3 +416,24 @@ def test_progress_on_a_terminal_is_a_bar(
     assert "/4" in text
     assert "[red]x.jpg: empty" in text, "names are not taken for markup"
     assert "3 done, 0 skipped, 1 failed; 4 in all" in text
+
+
+def test_a_closed_standard_error_stops_nothing(tmp_path: Path, weights: Path) -> None:
+    put(tmp_path, "in/a.jpg", factory.jpeg())
+    command = [sys.executable, "-m", "recolor_cli", "colorize", tmp_path / "in"]
+    command += ["-o", tmp_path / "out", "-m", weights]
+    ended = subprocess.run(["sh", "-c", '"$@" 2>&-', "sh", *map(str, command)], check=False)
+    assert ended.returncode == 0
+    assert (tmp_path / "out/a.jpg").exists()
+
+
+def test_a_place_where_nobody_may_look_is_told_in_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "/shut/away")
+
+    monkeypatch.setattr(app_module, "app", refuse)
+    code, out, err = call(capsys, "colorize")
+    assert (code, out) == (4, "")
+    assert err == "recolor: '/shut/away' cannot be used: permission denied\n"

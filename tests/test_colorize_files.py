@@ -10,6 +10,7 @@ import json
 import os
 import resource
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,7 @@ from recolor_cli.colorize.plan import Target
 from recolor_cli.colorize.results import PhotoResult, Summary
 from recolor_cli.colorize.stages import Work, cost
 from recolor_cli.devices import choose_machine
+from recolor_cli.errors import OutputError
 from recolor_cli.images.atomic import output_error
 from recolor_cli.images.read import read_photo, read_provenance
 
@@ -327,12 +329,56 @@ def test_what_somebody_changed_in_a_result_stays(run, photos: Path, tmp_path: Pa
     assert b"Oma Frida" not in (out / "1.jpg").read_bytes()
 
 
+@pytest.mark.parametrize("how", ["lines are lost", "the clock was wrong"])
+def test_results_that_the_manifest_has_lost_are_not_taken_for_changed_ones(
+    run, photos: Path, tmp_path: Path, how: str
+) -> None:
+    out = tmp_path / "out"
+    run(photos, "-o", out)
+    path = out / ".recolor/manifest.jsonl"
+    if how == "lines are lost":
+        before = path.read_bytes()
+        run(photos, "-o", out, "--saturation", "0.7")
+        path.write_bytes(before)
+    else:
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        late = [{**one, "at": one["at"] + 10**13} if "at" in one else one for one in lines]
+        path.write_text("".join(json.dumps(one) + "\n" for one in late))
+        run(photos, "-o", out, "--saturation", "0.7")
+    assert counts(run(photos, "-o", out, "--saturation", "0.7")[1]) == (0, 8, 0)
+    lines = run(photos, "-o", out, "--saturation", "0.7")[1]
+    assert {line["reason"] for line in lines[:-1]} == {"done before"}
+    assert counts(run(photos, "-o", out, "--saturation", "0.4")[1]) == (8, 0, 0)
+
+
+def test_a_failed_attempt_does_not_make_a_caption_fair_game(
+    run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    run(photos, "-o", out)
+
+    def refuse(path: Path, *_: object) -> None:
+        raise OutputError(f"{path} cannot be written")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("recolor_cli.colorize.stages.write_atomic", refuse)
+        assert run(photos, "-o", out, "--saturation", "0.7")[0] == 1
+    data = (out / "1.jpg").read_bytes()
+    (out / "1.jpg").write_bytes(data[:2] + b"\xff\xfe\x00\x06mine" + data[2:])
+    lines = run(photos, "-o", out, "--saturation", "0.7")[1]
+    assert counts(lines) == (7, 1, 0)
+    assert b"mine" in (out / "1.jpg").read_bytes()
+
+
 def test_results_among_the_inputs_are_no_inputs(run, tmp_path: Path) -> None:
     put(tmp_path, "in/a.jpg", factory.jpeg())
     put(tmp_path, "in/deep/b.jpg", factory.jpeg())
     folder = tmp_path / "in"
     assert counts(run(folder, "-o", folder, "--format", "png")[1]) == (2, 0, 0)
     assert counts(run(folder, "-o", folder, "--format", "png")[1]) == (0, 2, 0)
+    for _ in range(2):
+        lines = run(folder, "-o", folder, "--format", "png", "--compare")[1]
+        assert (lines[-1]["total"], lines[-1]["skipped"]) == (2, 2)
     put(tmp_path, "in/c.jpg", factory.jpeg())
     assert counts(run(folder, "-o", folder, "--format", "png")[1]) == (1, 2, 0)
     code, _, errors = run(folder / "a.png", "-o", folder)
@@ -525,8 +571,10 @@ def test_interrupted_between_counting_and_telling_it_tells_each_photograph_once(
 
         def strike(*args: object) -> object:
             result = done(*args)
-            left[0] -= 1
+            # Workers make lines too, for the manifest.
+            left[0] -= threading.current_thread() is threading.main_thread()
             if not left[0]:
+                left[0] = -1
                 os.kill(os.getpid(), number)
             return result
 

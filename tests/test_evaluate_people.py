@@ -155,3 +155,29 @@ def test_the_command_exports_and_counts(tmp_path: Path, capsys: pytest.CaptureFi
         main([*human, "--votes", *votes, "--json"])
     assert caught.value.code == 0
     assert json.loads(capsys.readouterr().out)["shares"][0]["n"] == 8
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda record: record.pop("judge"),
+        lambda record: record.pop("study"),
+        lambda record: record.pop("votes"),
+        lambda record: record.update(votes=None),
+        lambda record: record.update(votes=["x"]),
+        lambda record: record.update(judge=["a"]),
+        lambda record: record["votes"][0].update(trial=["x"]),
+        lambda record: record.clear(),
+    ],
+)
+def test_damaged_votes_are_told_in_one_line(study: Path, damage: object) -> None:
+    path = vote(study, "damaged", side_of("real"))
+    record = json.loads(path.read_text())
+    damage(record)  # type: ignore[operator]
+    path.write_text(json.dumps(record))
+    try:
+        with pytest.raises(DataError) as caught:
+            count_votes([path], study)
+    finally:
+        path.unlink()
+    assert "\n" not in str(caught.value)

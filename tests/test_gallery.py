@@ -315,6 +315,33 @@ def test_a_redo_makes_again_what_was_changed_since(place: Path, tmp_path: Path) 
     assert (status, "1 done" in err) == (0, True), err
 
 
+def test_a_redo_does_not_replace_what_was_changed_after_the_look(
+    place: Path, tmp_path: Path
+) -> None:
+    out = place / "out"
+    mark = {"a.jpg": {"mark": "redo", "settings": {"saturation": 0.5}}}
+    file = review_of(out, mark, tmp_path / "review.json")
+    data = (out / "a.jpg").read_bytes()
+    (out / "a.jpg").write_bytes(data[:2] + b"\xff\xfe\x00\x06note" + data[2:])
+    retouched = (out / "a.jpg").read_bytes()
+    assert "refuse" in recolor("colorize", "--redo", file, "--dry-run")[1]
+    status, _, err = recolor("colorize", "--redo", file)
+    assert status == 1
+    assert "changed since the review" in err
+    assert "0 done, 0 skipped, 1 failed; 1 in all" in err
+    assert (out / "a.jpg").read_bytes() == retouched
+
+
+def test_a_page_of_somebody_else_is_not_replaced(place: Path) -> None:
+    page = place / "out/gallery.html"
+    assert recolor("gallery", place / "out")[0] == 0  # our own is
+    page.write_text("<h1>my album</h1>")
+    status, _, err = recolor("gallery", place / "out")
+    assert status == 4
+    assert "no gallery of ours" in err
+    assert page.read_text() == "<h1>my album</h1>"
+
+
 def test_a_plain_redo_takes_the_settings_that_are_typed(place: Path, tmp_path: Path) -> None:
     out = place / "out"
     marks: dict[str, dict[str, object]] = {

@@ -6,6 +6,7 @@ of commands is shown, and must not import torch, cv2 or numpy before its functio
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -141,6 +142,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     Status: 0 done, 1 some photographs failed, 2 wrong usage, 3 weights, 4 output, 130 interrupted,
     143 terminated. Unforeseen errors keep their traceback.
     """
+    if sys.stderr is None:  # closed by who started us: words go nowhere, and files not there
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  until the process ends
     try:
         with _sigterm_as_interrupt():
             app(args=None if argv is None else list(argv), prog_name="recolor")
@@ -149,6 +152,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        _say(f"recolor: {os.fspath(error.filename)!r} cannot be used: permission denied")
+        raise SystemExit(4) from None
     except BrokenPipeError:  # the reader of stdout has gone (`| head`)
         discard_stdout()
         raise SystemExit(1) from None

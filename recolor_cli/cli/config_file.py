@@ -57,7 +57,7 @@ def find_files(folder: Path, choice: str | None = None) -> list[ConfigFile]:
         return []
     if choice:
         path = Path(choice).expanduser().absolute()
-        if not path.is_file():
+        if not os.path.isfile(path):  # False where nobody may look, too
             raise UsageError(f"no file '{choice}'; --config (or {CHOICE}) names a file, or none")
         return [ConfigFile(path, _settings(path) or {})]
     found = []
@@ -67,13 +67,13 @@ def find_files(folder: Path, choice: str | None = None) -> list[ConfigFile]:
             found.append(project)
             break
     own = user_file()
-    if own.is_file() and own not in [file.path for file in found]:
+    if os.path.isfile(own) and own not in [file.path for file in found]:
         found.append(ConfigFile(own, _settings(own) or {}))
     return found
 
 
 def _read(path: Path) -> ConfigFile | None:
-    settings = _settings(path) if path.is_file() else None
+    settings = _settings(path) if os.path.isfile(path) else None
     return None if settings is None else ConfigFile(path, settings)
 
 

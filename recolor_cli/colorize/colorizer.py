@@ -27,10 +27,10 @@ from recolor_cli.colorize.hint_entries import parse_hints
 from recolor_cli.colorize.network import Answer, Floats, Painter, Report, fit
 from recolor_cli.colorize.pillow import from_pillow, to_8_bits
 from recolor_cli.colorize.room import Room
-from recolor_cli.colorize.settings import Settings
+from recolor_cli.colorize.settings import MOST_VARIANTS, Settings
 from recolor_cli.colorize.variants import Draw, draw_of
 from recolor_cli.devices import Machine, choose_machine, one_thread
-from recolor_cli.errors import PhotoError
+from recolor_cli.errors import PhotoError, UsageError
 from recolor_cli.images.orientation import orient, unorient
 from recolor_cli.images.photo import Frame, Photo, Provenance
 from recolor_cli.images.read import read_photo
@@ -223,6 +223,8 @@ class Colorizer:
             UsageError: A hint is not as it should be, or the weights give fewer variants.
             ValueError: An array of another shape or type.
         """
+        if type(variant) is not int or not 1 <= variant <= MOST_VARIANTS:
+            raise UsageError(f"variant must be 1 to {MOST_VARIANTS}, got {variant!r}")
         wish = _Wish(
             tuple(parse_hints(list(hints), "hints", {})),
             draw_of(self.model, self.input_size, variant, seed),

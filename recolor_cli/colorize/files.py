@@ -34,14 +34,14 @@ from recolor_cli.colorize.stages import (
     KEPT,
     Stages,
     Work,
+    is_whole,
     provenance_of,
     skipped,
 )
 from recolor_cli.colorize.variants import draw_of
 from recolor_cli.devices import choose_machine, cores, one_thread
-from recolor_cli.errors import PhotoError, UsageError
+from recolor_cli.errors import UsageError
 from recolor_cli.images.atomic import output_error, remove_stale
-from recolor_cli.images.read import read_bytes, read_photo
 from recolor_cli.images.remote import is_remote, listed
 from recolor_cli.weights import find_weights, load_model, read_manifest
 
@@ -308,17 +308,18 @@ class Run:
     def _was_edited(self, target: Target) -> bool:
         """Whether somebody worked on a result: a caption, a retouched spot. It is not ours alone.
 
-        What can no longer be read, such as half a file, is nobody's work and made again.
+        What can no longer be read, such as half a file, is nobody's work and made again. And what
+        says that it was made in another way than the manifest tells is a result of ours that the
+        manifest has lost, by a kill or because it was brought back from a copy.
         """
         if self._manifest is None or self._anew:
             return False
         if not self._manifest.finds_changed(target.key, target.output):
             return False
-        try:
-            read_photo(read_bytes(target.output), max_pixels=self.settings.max_pixels)
-        except (PhotoError, OSError):
+        if not is_whole(target.output, self.settings.max_pixels):
             return False
-        return True
+        provenance = provenance_of(target.output)
+        return provenance is None or self._manifest.tells_of(target.key, provenance)
 
 
 def _each_once(works: list[Work]) -> Iterator[Work]:

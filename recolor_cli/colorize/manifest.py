@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from recolor_cli.images.atomic import output_error, write_atomic
+from recolor_cli.images.photo import Provenance
 from recolor_cli.images.remote import RemotePath, absolute
 
 FOLDER = ".recolor"
@@ -29,6 +30,9 @@ FILES = "manifest*.jsonl"
 PART_S, PART_BYTES = 10.0, 1 << 20  # how often an object store gets what is new
 Event = Literal["writing", "done", "skipped", "failed"]
 FACTS = ("confidence", "notes", "width", "height", "seconds")
+# Of a run's settings: what says nothing of a single file, and values that others stand for in it.
+_OF_THE_RUN = {"event", "settings", "model", "format"}
+_LEFT_OPEN = (None, "auto")
 WISHES = ("hints", "hints_from")  # what a person said about the photograph, and where
 
 
@@ -74,6 +78,7 @@ class Line:
         kept: Whether a person chose this very output; other settings then do not replace it.
         facts: What else was noted: confidence, notes, width, height, seconds; and hints as in a
             file, in fractions, with where they came from.
+        before: While a result is about to take the name: the one that has it until then.
     """
 
     event: Event
@@ -86,6 +91,7 @@ class Line:
     at: int
     kept: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
+    before: Line | None = None
 
     def is_current(self, settings: str) -> bool:
         """Whether the output, if it is still as described, is not to be made again.
@@ -140,14 +146,28 @@ class Manifest:
         return line.ours or (line.output is not None and line.output.matches(output))
 
     def finds_changed(self, key: str, output: Path) -> bool:
-        """Whether the file that is at `output` was written by recolor, and by somebody since.
+        """Whether the file that is at `output` is not the result that this manifest tells of.
 
-        Not so after a kill: then nobody knows which of two results has the name.
+        Not after a kill: then nobody knows which of two results has the name.
         """
         line = self._lines.get(key)
         if line is None or line.event != "done" or line.output is None:
             return False
         return not line.output.matches(output)
+
+    def tells_of(self, key: str, provenance: Provenance) -> bool:
+        """Whether the latest result at `key` was made as this provenance says."""
+        line = self._lines.get(key)
+        run = self.runs.get(line.settings) if line is not None else None
+        if line is None or line.input is None or run is None:
+            return False
+        said = {**provenance.settings, "weights_sha256": provenance.weights_sha256}
+        if said.get("source_sha256") != line.input.sha256:
+            return False
+        asked = {name: value for name, value in run.items() if name not in _OF_THE_RUN}
+        return said.get("warmth") == asked.get("warmth") and all(
+            said.get(name) == value for name, value in asked.items() if value not in _LEFT_OPEN
+        )
 
     def open(self) -> None:
         """Make ready to append.
@@ -293,7 +313,8 @@ def digest(settings: Mapping[str, Any]) -> str:
 def _read_all(folder: Path, runs: dict[str, Mapping[str, Any]]) -> dict[str, Line]:
     """The latest line for each output over all shards' files; `runs` receives their settings."""
     lines: dict[str, Line] = {}
-    for path in _files(folder):
+    origin: dict[str, int] = {}  # the file of each line
+    for number, path in enumerate(_files(folder)):
         try:
             with path.open("rb") as file:
                 for raw in file:
@@ -303,7 +324,7 @@ def _read_all(folder: Path, runs: dict[str, Mapping[str, Any]]) -> dict[str, Lin
                     if record.get("event") == "run":
                         runs[str(record.get("settings"))] = record
                     elif isinstance(record.get("output"), str):
-                        _remember(lines, record)
+                        _remember(lines, origin, number, record)
         except OSError as error:
             raise output_error(path, error) from error
     return lines
@@ -315,7 +336,9 @@ def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob(FILES))
 
 
-def _remember(lines: dict[str, Line], record: Mapping[str, Any]) -> None:
+def _remember(
+    lines: dict[str, Line], origin: dict[str, int], file: int, record: Mapping[str, Any]
+) -> None:
     if not isinstance(record.get("at"), int):
         return
     key = record["output"]
@@ -323,9 +346,12 @@ def _remember(lines: dict[str, Line], record: Mapping[str, Any]) -> None:
     line = _parse(record, before)
     if line is None:
         return
-    if before is not None and before.at > line.at:  # another shard's file said more later
-        line = replace(before, ours=before.ours or line.ours)
-    lines[key] = line
+    # Another shard's file said more later. Within a file its order tells, and not the clock, which
+    # may have been wrong.
+    if before is not None and origin[key] != file and before.at > line.at:
+        lines[key] = replace(before, ours=before.ours or line.ours)
+    else:
+        lines[key], origin[key] = line, file
 
 
 def _load(raw: bytes) -> dict[str, Any] | None:
@@ -353,7 +379,8 @@ def _parse(record: Mapping[str, Any], before: Line | None) -> Line | None:
     except TypeError:
         return None
     if event == "failed" and before is not None and before.ours:
-        return replace(before, at=record["at"])  # the attempt left the earlier result as it was
+        # The attempt left the earlier result as it was, how far it may have come.
+        return replace(before.before or before, at=record["at"])
     ours = event == "done" or (before is not None and before.ours)
     settings, path, reason = (str(record.get(name, "")) for name in ("settings", "input", "reason"))
     same = before is not None and before.output is not None and output is not None
@@ -362,6 +389,19 @@ def _parse(record: Mapping[str, Any], before: Line | None) -> Line | None:
     facts = {name: record[name] for name in (*FACTS, *WISHES) if name in record}
     if same and before is not None and "seconds" not in record:
         facts = dict(before.facts)  # the same output as before, under another time
+    earlier = None
+    if event == "writing" and before is not None:
+        earlier = before.before if before.event == "writing" else before
     return Line(
-        event, settings, path, before_input, output, reason, ours, record["at"], kept, facts
+        event,
+        settings,
+        path,
+        before_input,
+        output,
+        reason,
+        ours,
+        record["at"],
+        kept,
+        facts,
+        earlier,
     )

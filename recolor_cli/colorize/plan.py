@@ -19,12 +19,14 @@ from typing import TypeVar
 
 from recolor_cli.color.hints import Hint
 from recolor_cli.colorize.manifest import FOLDER, Manifest
-from recolor_cli.errors import OutputError, UsageError
+from recolor_cli.errors import OutputError, PhotoError, UsageError
 from recolor_cli.images.atomic import output_error
 from recolor_cli.images.find import SUFFIXES, Findings, Found, survey
+from recolor_cli.images.read import read_provenance
 from recolor_cli.images.remote import absolute, as_path, is_remote
 from recolor_cli.images.write import output_format, output_name
 
+_BESIDE = (".compare.jpg", ".variants.jpg")  # pictures that lie beside results
 LEAST_FREE_BYTES = 1 << 20
 
 
@@ -230,9 +232,17 @@ def _without_results(photos: list[Found], out: Path, inputs: Sequence[str | Path
         if absolute(found.path) not in named and (parent == place or place in parent.parents):
             line = manifest.get((parent / found.path.name).relative_to(place).as_posix())
             ours = line is not None and line.ours and as_path(line.source) != absolute(found.path)
+            ours = ours or (found.path.name.endswith(_BESIDE) and _was_made_by_us(found.path))
         if not ours:
             kept.append(found)
     return kept
+
+
+def _was_made_by_us(path: Path) -> bool:
+    try:
+        return read_provenance(path) is not None
+    except (PhotoError, OSError):
+        return False
 
 
 def _tell_apart(targets: list[Target], photos: list[Found], insensitive: bool) -> list[Target]:

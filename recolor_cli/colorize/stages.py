@@ -221,12 +221,12 @@ class Stages:
         """Whether the output is what this run would make, though times or the manifest are new."""
         target = work.target
         line = self._manifest.get(target.key) if self._manifest else None
-        if line is not None and line.output is not None:
-            if not (line.is_current(work.order.digest) and line.output.matches(target.output)):
+        if line is not None and line.output is not None and line.output.matches(target.output):
+            if not line.is_current(work.order.digest):
                 return False
             if line.input is None or line.input.sha256 != source_sha256:
                 return False
-        else:  # no manifest, or it was lost: the output tells where it comes from
+        else:  # the manifest was lost, or lines of it: the output tells where it comes from
             wanted = self._colorizer.provenance(
                 source_sha256,
                 self._settings.quality,
@@ -234,6 +234,8 @@ class Stages:
                 work.order.more,
             )
             if provenance_of(target.output) != wanted:
+                return False
+            if not is_whole(target.output, self._settings.max_pixels):
                 return False
         sha256 = hash_file(target.output)
         made_with = line.settings if line is not None and line.kept else work.order.digest
@@ -252,8 +254,9 @@ class Stages:
         other = as_path(line.source)
         assert work.stamp is not None
         moved = line.input is not None and line.input.sha256 == work.stamp.sha256
-        # Whether the other one is there now says nothing: its disk may be in a drawer.
-        if other != absolute(work.target.source) and not moved:
+        # That the other one is not there says nothing, unless its folder is: its disk may be away.
+        gone = other.parent.exists() and not other.exists()
+        if other != absolute(work.target.source) and not moved and not gone:
             raise PhotoError(
                 f"the output belongs to {line.source!r}; choose another -o, or --overwrite"
             )
@@ -355,6 +358,15 @@ def provenance_of(path: Path) -> Provenance | None:
         return read_provenance(path)
     except PhotoError:
         return None
+
+
+def is_whole(path: Path, max_pixels: int) -> bool:
+    """Whether all of a result can be read."""
+    try:
+        read_photo(read_bytes(path), max_pixels=max_pixels)
+    except (PhotoError, OSError):
+        return False
+    return True
 
 
 def cost(work: Work) -> int:

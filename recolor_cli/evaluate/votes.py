@@ -51,7 +51,18 @@ def count_votes(files: Sequence[Path], key: Path | None = None) -> list[Share]:
     Raises:
         DataError: files are missing or damaged, belong to another study, or count twice.
     """
-    record = _read(_find_key(files, key), KEY_FORMAT)
+    where = _find_key(files, key)
+    record = _read(where, KEY_FORMAT)
+    try:
+        return _count(files, record)
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        raise DataError(
+            f"'{where}' or a file of votes is damaged ({type(error).__name__}: {error}); "
+            "save the votes again"
+        ) from error
+
+
+def _count(files: Sequence[Path], record: dict[str, Any]) -> list[Share]:
     trials: dict[str, dict[str, str]] = record["trials"]
     answers: dict[str, list[bool]] = {}
     seen: set[tuple[str, str]] = set()
@@ -111,5 +122,8 @@ def _read(path: Path, format_: str) -> dict[str, Any]:
         if record["format"] != format_:
             raise ValueError(f"its format is not {format_}")
         return dict(record)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"'{path}' cannot be counted ({error})") from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(f"'{path}' cannot be read: {reason}") from None
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"'{path}' cannot be counted: it is no {format_} file") from None

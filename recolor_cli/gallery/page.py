@@ -21,11 +21,11 @@ from urllib.parse import quote
 
 from recolor_cli.colorize.hints import HintBook
 from recolor_cli.colorize.manifest import FOLDER, Manifest
-from recolor_cli.errors import UsageError
+from recolor_cli.errors import OutputError, UsageError
 from recolor_cli.gallery.entries import Entry, read_entries
 from recolor_cli.gallery.review import FORMAT
 from recolor_cli.gallery.thumbnails import Facts, Thumbnails
-from recolor_cli.images.atomic import write_atomic
+from recolor_cli.images.atomic import output_error, write_atomic
 from recolor_cli.weights import read_manifest
 
 NAME = "gallery.html"
@@ -81,6 +81,8 @@ def make_gallery(
     if not 256 <= preview_px <= 16384:
         raise UsageError(f"--preview-size must be 256 to 16384, got {preview_px}")
     entries, manifest = read_entries(out)
+    if (out / NAME).exists() and not _is_ours(out / NAME):
+        raise OutputError(f"{str(out / NAME)!r} exists and is no gallery of ours; move it away")
     facts = Thumbnails(out, preview_px).make(entries, advance, workers)
     book = HintBook()
     photos = [
@@ -100,6 +102,15 @@ def make_gallery(
     }
     write_atomic(out / NAME, page_of(content).encode())
     return Gallery(out / NAME, len(photos), sum(bool(photo["flags"]) for photo in photos))
+
+
+def _is_ours(page: Path) -> bool:
+    """Whether a page is a gallery: it says so in the data that it shows."""
+    try:
+        text = page.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise output_error(page, error) from error
+    return f'"format": "{FORMAT}"' in text
 
 
 def page_of(content: Mapping[str, Any]) -> str:

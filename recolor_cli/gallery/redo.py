@@ -77,7 +77,10 @@ class Redo:
                     "review is about with -o"
                 )
         self._keep = [mark for mark in review.marks if mark.keep]
-        again = [mark for mark in review.marks if not mark.keep]
+        self._edited = [
+            mark for mark in review.marks if not mark.keep and self._was_edited(mark, manifest)
+        ]
+        again = [mark for mark in review.marks if not mark.keep and mark not in self._edited]
         chosen = {name: getattr(settings, name) for name in typed}
         groups: dict[Settings, list[Target]] = {}
         for mark in again:
@@ -122,7 +125,7 @@ class Redo:
             KeyboardInterrupt: `interrupt` was called.
         """
         check_writable(self.out)
-        kept = list(self._keep_marked())
+        kept = [*self._keep_marked(), *self._refused()]
         for result in kept:
             self._careful = True
             yield self._count(result)
@@ -159,6 +162,8 @@ class Redo:
         manifest = Manifest(self.out)
         for mark in self._keep:
             yield self._count(self._kept(mark, manifest.get(mark.key)))
+        for result in self._refused():
+            yield self._count(result)
         for run in self.runs:
             for result in run.preview():
                 yield self._count(_told(result))
@@ -174,6 +179,22 @@ class Redo:
         """What was made again stays, and what was so already."""
         self._note_kept(self._ready)
         self._ready = []
+
+    def _was_edited(self, mark: Mark, manifest: Manifest) -> bool:
+        """Whether somebody worked on a result after it was looked at."""
+        output = self.out / mark.key
+        if not output.is_file() or not manifest.finds_changed(mark.key, output):
+            return False
+        return hash_file(output) != mark.sha256
+
+    def _refused(self) -> list[PhotoResult]:
+        manifest = Manifest(self.out)
+        results = []
+        for mark in self._edited:
+            line = manifest.get(mark.key)
+            assert line is not None
+            results.append(PhotoResult("failed", Path(line.source), self.out / mark.key, CHANGED))
+        return results
 
     def _keep_marked(self) -> Iterator[PhotoResult]:
         manifest = Manifest(self.out)

@@ -149,7 +149,11 @@ def bare(data: bytes) -> bytes:
     """
     segments, start = _segments(data)
     pieces = [data[:2]]
+    sequential = not any(marker in _PROGRESSIVE for marker, _ in segments)
     for marker, body in segments:
+        if marker == _SOS and sequential and len(body) >= 4 + 2 * body[0]:
+            # What some programs write here has no meaning; libjpeg would complain of it first.
+            body = body[: 1 + 2 * body[0]] + b"\0\x3f\0"
         if not 0xE0 <= marker <= 0xEF and marker != _COM:
             pieces.append(b"\xff%c%b%b" % (marker, struct.pack(">H", len(body) + 2), body))
     return b"".join([*pieces, data[start:]])

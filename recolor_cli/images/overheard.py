@@ -4,6 +4,9 @@ libjpeg fills what it cannot decode with grey, goes on, and prints one line to C
 line is all that tells such a picture from a whole one, so it is caught here: glibc documents
 `stderr` as a variable that a program may set (manual, "Standard Streams"). Python's `sys.stderr`
 and file descriptor 2 stay as they are. With another C library nothing is heard.
+
+The price: what a C library says in the moment in which it ends the whole process is lost, if a JPEG
+is being decoded then.
 """
 
 from __future__ import annotations
@@ -51,30 +54,41 @@ class _Ear:
 
     def listen(self, work: Callable[[], _Result], alone: bool) -> tuple[_Result, str]:
         heard: list[str] = []
-        with self._turn:
-            self._waiting += alone
+        entered = False
+        try:
+            with self._turn:
+                self._wait_for_turn(alone)
+                entered, self._alone = True, alone
+                if not self._listeners:
+                    self._usual = self._stderr.value
+                    self._stderr.value = self._file
+                self._listeners.append(heard)
+            result = work()
+        finally:
+            if entered:
+                self._leave(heard)
+        return result, "\n".join(heard)
+
+    def _wait_for_turn(self, alone: bool) -> None:
+        self._waiting += alone
+        try:
             self._turn.wait_for(
                 lambda: not self._alone and not (self._listeners if alone else self._waiting)
             )
+        finally:  # also where Ctrl-C ends the waiting
             self._waiting -= alone
-            self._alone = alone
-            if not self._listeners:
-                self._usual = self._stderr.value
-                self._stderr.value = self._file
-            self._listeners.append(heard)
-        try:
-            result = work()
-        finally:
-            with self._turn:
-                self._tell()
-                self._listeners = [other for other in self._listeners if other is not heard]
-                self._alone = False
-                if not self._listeners:  # not before: another thread may be speaking right now
-                    self.restore()
-                    self._library.rewind(self._stream)
-                    self._told = 0
-                self._turn.notify_all()
-        return result, "\n".join(heard)
+            self._turn.notify_all()
+
+    def _leave(self, heard: list[str]) -> None:
+        with self._turn:
+            self._tell()
+            self._listeners = [other for other in self._listeners if other is not heard]
+            self._alone = False
+            if not self._listeners:  # not before: another thread may be speaking right now
+                self.restore()
+                self._library.rewind(self._stream)
+                self._told = 0
+            self._turn.notify_all()
 
     def restore(self) -> None:
         self._stderr.value = self._usual

@@ -67,7 +67,7 @@ def find_weights(
     path = Path(text).expanduser()
     if path.is_dir():
         path = _find_in_folder(path)
-    if path.is_file():
+    if os.path.isfile(path):
         return _check_local(path, manifest)
     if len(path.parts) > 1 or path.suffix in (".safetensors", ".pth", ".pt", ".bin", ".ckpt"):
         raise WeightsError(
@@ -82,12 +82,12 @@ def cached_path(entry: Entry) -> Path | None:
     """Where an entry's file is on this machine, unverified; None if it is not here."""
     if entry.source == "package":
         path = PACKAGE / "pretrained" / entry.file
-        return path if path.is_file() else None
+        return path if os.path.isfile(path) else None
     from recolor_cli.weights.download import stored_path
 
     path = stored_path(entry)
-    if path.is_file() or entry.source == "url":
-        return path if path.is_file() else None
+    if os.path.isfile(path) or entry.source == "url":
+        return path if os.path.isfile(path) else None
     from recolor_cli.weights.hub import find_cached
 
     assert entry.repo_id is not None
@@ -98,7 +98,7 @@ def cached_path(entry: Entry) -> Path | None:
 def _find_entry(entry: Entry, *, offline: bool, progress: Progress | None) -> WeightsFile:
     if entry.source == "package":
         path = PACKAGE / "pretrained" / entry.file
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise WeightsError(
                 f"the weights '{entry.name}' are shipped with recolor, but '{path}' is missing; "
                 "install recolor again"
@@ -116,7 +116,7 @@ def _find_entry(entry: Entry, *, offline: bool, progress: Progress | None) -> We
         from recolor_cli.weights.download import check_stored, stored_path
 
         path = stored_path(entry)  # a file that was brought by hand comes first
-        if path.is_file():
+        if os.path.isfile(path):
             check_stored(entry, path)
         else:
             from recolor_cli.weights.hub import fetch_pinned
@@ -148,7 +148,7 @@ def _find_in_folder(folder: Path) -> Path:
     """The weights of a run: the best so far, else the last, else those of a published folder."""
     for place in ("best", "last", "."):
         path = folder / place / "model.safetensors"
-        if path.is_file():
+        if os.path.isfile(path):
             return path
     raise WeightsError(
         f"the folder '{folder}' holds no weights: no model.safetensors in it, nor in best/ or last/"
