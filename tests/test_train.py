@@ -250,6 +250,7 @@ def test_ctrl_c_writes_a_checkpoint_and_resume_needs_only_the_folder(
         main(["train", "--resume", str(tmp_path / "run")])
     assert ended.value.code == 0
     assert state_of(tmp_path / "run")["seen"] == 12
+    assert torch.tensor(1e-40) * 1 > 0  # the command's arithmetic is not left behind
     out = capfd.readouterr().out
     assert f"recolor colorize x.jpg -o out --model {tmp_path / 'run'}" in out
     assert f"recolor eval --model {tmp_path / 'run'}\n" in out

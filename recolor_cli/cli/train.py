@@ -163,6 +163,7 @@ def train(
     torch.set_flush_denormal(True)
     console.message(f"curves, samples and figures as they come: {plan.out / 'index.html'}")
     with ExitStack() as stack:
+        stack.callback(torch.set_flush_denormal, False)  # who called `main` goes on as before
         run = train_recipe(
             plan.recipe,
             plan.data,
