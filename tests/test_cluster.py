@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -127,10 +128,11 @@ class Command:
     def __init__(self, *argv: object, slow: bool = False) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         program = ("-c", SLOW) if slow else ("-m", "recolor_cli")
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  as long as the command
         self.process = subprocess.Popen(
             [sys.executable, *program, "colorize", *map(str, argv), "--json"],
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
             env=environment,
             # As from a terminal: a run that a script put into the background inherits a deaf ear.
@@ -143,8 +145,22 @@ class Command:
         return [json.loads(self.process.stdout.readline()) for _ in range(count)]
 
     def end(self) -> tuple[int, list[dict[str, Any]], str]:
-        out, err = self.process.communicate(timeout=240)
-        return self.process.returncode, [json.loads(line) for line in out.splitlines()], err
+        # Not by `communicate`: it passes over what `readline` has read ahead.
+        assert self.process.stdout is not None
+        too_late = threading.Timer(240, self.process.kill)
+        too_late.start()
+        out, code = self.process.stdout.read(), self.process.wait()
+        too_late.cancel()
+        self._errors.seek(0)
+        return code, [json.loads(line) for line in out.splitlines()], self._errors.read()
+
+    def close(self) -> None:
+        """End it if it has not ended, and let go of what it wrote."""
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        self._errors.close()
 
 
 @pytest.fixture
@@ -158,8 +174,7 @@ def command() -> Iterator[Callable[..., Command]]:
 
     yield start
     for each in begun:
-        each.process.kill()
-        each.process.communicate()
+        each.close()
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 120) -> None:
