@@ -56,3 +56,26 @@ def interrupting(interrupt: Callable[[], bool], *, unheard_too: bool = False) ->
     finally:
         for number in ours:
             signal.signal(number, before[number])
+
+
+@contextmanager
+def insisting() -> Iterator[None]:
+    """Let a signal act at once, and again at the end for a library that made something else of it.
+
+    Some take the KeyboardInterrupt that reaches them for a failure of their own, or drop it.
+    """
+    heard = threading.Event()
+
+    def note() -> bool:
+        heard.set()
+        return False  # it acts as it would have
+
+    try:
+        with interrupting(note):
+            yield
+    except Exception:
+        if heard.is_set():
+            raise KeyboardInterrupt from None
+        raise
+    if heard.is_set():
+        raise KeyboardInterrupt

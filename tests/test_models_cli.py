@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -309,6 +310,42 @@ class TestPublish:
         assert (run / "best" / "model.safetensors").read_bytes() == before
 
 
+RAISED = object()  # the KeyboardInterrupt itself
+
+
+def interrupted(made_of_it: Any = RAISED, number: signal.Signals = signal.SIGINT) -> Any:
+    """An exporter that a signal reaches, and that raises something else, or drops it (None)."""
+
+    def export(_graph: Any, _example: Any, path: str, **_options: Any) -> None:
+        Path(path).write_text("half")
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt:
+            if made_of_it is RAISED:
+                raise
+            if made_of_it is not None:
+                raise made_of_it from None
+
+    return export
+
+
+def failed(error: Exception) -> Any:
+    """An exporter that raises this."""
+
+    def export(_graph: Any, _example: Any, path: str, **_options: Any) -> None:
+        Path(path).write_text("half")
+        raise error
+
+    return export
+
+
+def wrapped(cause: Exception) -> Any:
+    """An exporter that fails as torch's does: the first error is far down in the chain."""
+    middle, last = RuntimeError("step 2 of 3"), torch.onnx.OnnxExporterError("failed to convert")
+    middle.__cause__, last.__cause__ = cause, middle
+    return failed(last)
+
+
 class TestExport:
     @pytest.mark.slow  # the exporter's own imports take most of it
     def test_onnx_agrees_with_torch_at_any_size(
@@ -347,6 +384,43 @@ class TestExport:
         assert "differs from torch by 0.5 in ab, more than 0.1; it was not kept" in answer.err
         assert [path.name for path in target.parent.iterdir()] == ["tiny.onnx"]
         assert target.read_text() == "old"
+
+    @pytest.mark.parametrize(
+        ("failing", "status", "words"),
+        [
+            (interrupted(), 130, ""),
+            (interrupted(None), 130, ""),  # dropped
+            (interrupted(torch.onnx.OnnxExporterError("failed to capture")), 130, ""),
+            (interrupted(KeyError("node")), 130, ""),
+            (interrupted(number=signal.SIGTERM), 143, ""),
+            (interrupted(None, number=signal.SIGTERM), 143, ""),
+            (wrapped(NotImplementedError("no 'sort'\nmore")), 2, "as ONNX; no 'sort'\n"),
+            (wrapped(NotImplementedError()), 2, "as ONNX; NotImplementedError\n"),
+            (wrapped(OSError(28, "No space left on device")), 4, "tiny.onnx': No space left on"),
+            (failed(OSError(28, "No space left on device")), 4, "tiny.onnx': No space left on"),
+        ],
+    )  # fmt: skip
+    def test_what_ends_an_export_is_told_as_what_it_is_and_leaves_no_file(
+        self, failing: Any, status: int, words: str, recolor: Any, tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        pytest.importorskip("onnx")
+        monkeypatch.setattr(torch.onnx, "export", failing)
+        target = tmp_path / "onnx" / "tiny.onnx"
+        answer = recolor("export", "tiny.first", "-o", target, "--quiet")
+        assert (answer.status, answer.out) == (status, "")
+        assert words in answer.err
+        assert answer.err.count("\n") == (1 if words else 0)
+        assert list(target.parent.iterdir()) == []
+
+    @pytest.mark.parametrize("error", [TypeError("our mistake"), MemoryError()])
+    def test_an_error_that_nobody_foresees_keeps_its_name(
+        self, error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pytest.importorskip("onnx")
+        monkeypatch.setattr(torch.onnx, "export", failed(error))
+        with pytest.raises(type(error)):
+            main(["models", "export", "tiny.first", "-o", str(tmp_path / "x.onnx"), "--quiet"])
 
     def test_without_the_packages_the_extra_is_named(
         self, recolor: Any, monkeypatch: pytest.MonkeyPatch

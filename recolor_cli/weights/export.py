@@ -20,6 +20,7 @@ from recolor_cli.color.decoding import Decoding
 from recolor_cli.color.lab import small_luminance
 from recolor_cli.color.spaces import SPACES
 from recolor_cli.errors import MissingExtraError, OutputError, UsageError, WeightsError
+from recolor_cli.interrupting import insisting
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 TOLERANCE = 0.1  # in units of a and b; a difference of 1 is about what an eye can just see
@@ -132,7 +133,7 @@ def _write(graph: nn.Module, example: Tensor, stride: int, path: Path, opset: in
     silenced = logging.root.manager.disable
     logging.disable(logging.CRITICAL)  # the exporter's notes to its own authors
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with insisting(), warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 graph,
@@ -146,12 +147,12 @@ def _write(graph: nn.Module, example: Tensor, stride: int, path: Path, opset: in
                 external_data=False,
                 verbose=False,
             )
-    except OSError:
-        raise
-    except Exception as error:  # the exporter has no common error of its own
+    except torch.onnx.OnnxExporterError as error:  # whatever fails in it, the exporter wraps
         cause: BaseException = error
         while cause.__cause__ is not None:  # the first error says what, the last only where
             cause = cause.__cause__
+        if isinstance(cause, OSError | MemoryError):
+            raise cause from None  # that is the machine's fault, not the network's
         reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0][:200]
         raise UsageError(f"this network cannot be written as ONNX; {reason}") from error
     finally:
