@@ -7,7 +7,8 @@
     │   ├── RecipeError     2   a recipe, or a field of one, is wrong
     │   └── MissingExtraError 2 an optional package is needed; the text names the extra to install
     ├── WeightsError        3   weights are missing, or are not what they should be
-    └── OutputError         4   a result cannot be written
+    ├── OutputError         4   a result cannot be written
+    └── StorageError        4   an object store or a server does not answer, or says no
 
 `cli.app.main` is the only place that turns these into a message and an exit status.
 """
@@ -53,3 +54,17 @@ class OutputError(RecolorError):
     """A result cannot be written: read-only, full, or in the way of an input."""
 
     exit_code = 4
+
+
+class StorageError(RecolorError, OSError):
+    """What lies at an address cannot be looked at, read or written.
+
+    An OSError too, so that whoever is ready for a disk that fails is ready for this. Args as there:
+    number or None, reason, address.
+    """
+
+    exit_code = 4
+
+    def __str__(self) -> str:
+        """One line."""
+        return f"{self.filename!r} cannot be used: {self.strerror}; check address, keys and network"

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -34,7 +34,7 @@ from recolor_cli.colorize.hint_entries import (
     refuse_unknown,
 )
 from recolor_cli.errors import UsageError
-from recolor_cli.images.remote import RemotePath, absolute
+from recolor_cli.images.remote import RemotePath, absolute, as_path
 
 SUFFIX = ".hints.json"
 PALETTE = "palette.json"
@@ -98,7 +98,7 @@ class HintBook:
         self._shared: tuple[Path, set[str]] | None = None  # of the folder that was asked about last
         if asked is None or self._off:
             return
-        path = Path(asked)
+        path = as_path(asked)
         record = _load(path)
         if "photos" in record:
             self._asked = _palette(path, record)
@@ -286,9 +286,12 @@ def _matches(name: str, pattern: str) -> bool:
 def _exists(folder: Path, pattern: str) -> bool:
     if not any(sign in pattern for sign in "*?[") and (folder / pattern).is_file():
         return True
+    paths: Iterable[Path] = (
+        map(RemotePath, folder.below()) if isinstance(folder, RemotePath) else folder.rglob("*")
+    )
     return any(
         _matches(path.relative_to(folder).as_posix(), pattern)
-        for path in folder.rglob("*")
+        for path in paths
         if not path.name.endswith(".json")
     )
 

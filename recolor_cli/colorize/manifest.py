@@ -21,9 +21,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
+from recolor_cli.errors import StorageError
 from recolor_cli.images.atomic import output_error, write_atomic
 from recolor_cli.images.photo import Provenance
-from recolor_cli.images.remote import RemotePath, absolute
+from recolor_cli.images.remote import RemotePath, absolute, is_remote
 
 FOLDER = ".recolor"
 FILES = "manifest*.jsonl"
@@ -263,6 +264,7 @@ class Manifest:
 class _Parts:
     """A manifest where nothing can be appended: every few seconds another object with new lines.
 
+    It takes in the one before it, which then goes, until that is large: later runs read them all.
     What a kill takes away is found out again: outputs say themselves where they come from.
 
     Args:
@@ -272,7 +274,8 @@ class _Parts:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lines: list[bytes] = []
-        self._bytes = 0
+        self._bytes = self._put = 0  # of the lines; of those that are in `_latest`
+        self._latest: Path | None = None
         self._due = 0.0  # the first lines at once: whether OUT can be written shows before the work
         self._lock = threading.Lock()
 
@@ -280,7 +283,7 @@ class _Parts:
         with self._lock:
             self._lines.append(line)
             self._bytes += len(line)
-            if self._bytes > PART_BYTES or time.monotonic() > self._due:
+            if self._bytes - self._put > PART_BYTES or time.monotonic() > self._due:
                 self._flush()
 
     def flush(self) -> None:
@@ -288,11 +291,24 @@ class _Parts:
             self._flush()
 
     def _flush(self) -> None:
-        if self._lines:
+        if self._bytes > self._put:
             name = f"{self._path.stem}-{time.time_ns()}{self._path.suffix}"
-            write_atomic(self._path.with_name(name), b"".join(self._lines))
-            self._lines, self._bytes = [], 0
+            part, before = self._path.with_name(name), self._latest
+            write_atomic(part, b"".join(self._lines))
+            self._latest, self._put = part, self._bytes
+            if not _is_gone(before) or self._bytes > PART_BYTES:
+                self._lines, self._bytes, self._put, self._latest = [], 0, 0, None
         self._due = time.monotonic() + PART_S
+
+
+def _is_gone(part: Path | None) -> bool:
+    """Whether a part that another holds as well could be removed; some stores keep everything."""
+    try:
+        if part is not None:
+            part.unlink(missing_ok=True)
+    except StorageError:
+        return False
+    return True
 
 
 def hash_file(path: Path) -> str:
@@ -314,19 +330,24 @@ def _read_all(folder: Path, runs: dict[str, Mapping[str, Any]]) -> dict[str, Lin
     """The latest line for each output over all shards' files; `runs` receives their settings."""
     lines: dict[str, Line] = {}
     origin: dict[str, int] = {}  # the file of each line
-    for number, path in enumerate(_files(folder)):
-        try:
-            with path.open("rb") as file:
-                for raw in file:
-                    record = _load(raw)
-                    if record is None:
-                        continue
-                    if record.get("event") == "run":
-                        runs[str(record.get("settings"))] = record
-                    elif isinstance(record.get("output"), str):
-                        _remember(lines, origin, number, record)
-        except OSError as error:
-            raise output_error(path, error) from error
+    read: set[Path] = set()
+    while files := [path for path in _files(folder) if path not in read]:
+        for number, path in enumerate(files, len(read)):
+            read.add(path)
+            try:
+                with path.open("rb") as file:
+                    for raw in file:
+                        record = _load(raw)
+                        if record is None:
+                            continue
+                        if record.get("event") == "run":
+                            runs[str(record.get("settings"))] = record
+                        elif isinstance(record.get("output"), str):
+                            _remember(lines, origin, number, record)
+            except OSError as error:
+                # A run that goes on may have put this part into another: then list again.
+                if not (is_remote(path) and isinstance(error, FileNotFoundError)):
+                    raise output_error(path, error) from error
     return lines
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -15,6 +14,7 @@ from recolor_cli.colorize.manifest import digest
 from recolor_cli.colorize.plan import Target
 from recolor_cli.colorize.settings import Settings
 from recolor_cli.errors import UsageError
+from recolor_cli.images.remote import absolute, as_path
 
 REVIEW = "review"  # hints that a person gave on a gallery page, and that lie in no file
 
@@ -87,4 +87,4 @@ def make_orders(
 
 def _origin(asked: str | None) -> str:
     """What --hints named, so that it means the same in another folder."""
-    return "" if asked is None else NONE if asked == NONE else os.path.abspath(asked)
+    return "" if asked is None else NONE if asked == NONE else str(absolute(as_path(asked)))

@@ -23,7 +23,7 @@ from recolor_cli.errors import OutputError, PhotoError, UsageError
 from recolor_cli.images.atomic import output_error
 from recolor_cli.images.find import SUFFIXES, Findings, Found, survey
 from recolor_cli.images.read import read_provenance
-from recolor_cli.images.remote import absolute, as_path, is_remote
+from recolor_cli.images.remote import RemotePath, absolute, as_path, is_remote
 from recolor_cli.images.write import output_format, output_name
 
 _BESIDE = (".compare.jpg", ".variants.jpg")  # pictures that lie beside results
@@ -222,10 +222,10 @@ def _without_results(photos: list[Found], out: Path, inputs: Sequence[str | Path
 
     Only what a folder brings; who names a result as an input wants an answer.
     """
-    if is_remote(out) or not (out / FOLDER).is_dir():
+    if not (out / FOLDER).is_dir():
         return photos
     manifest, place = Manifest(out), _real(out)
-    named = {absolute(Path(path)) for path in map(as_path, inputs) if not is_remote(path)}
+    named = {absolute(as_path(path)) for path in inputs}
     kept = []
     for found in photos:
         ours, parent = False, _real(found.path.parent)
@@ -324,13 +324,15 @@ def _refuse_inputs_as_outputs(targets: list[Target]) -> None:
 
 
 def _real(path: Path) -> Path:
-    """The path without links; an address has none."""
-    return path if is_remote(path) else Path(os.path.realpath(path))
+    """The path without links, or the first of an address's names."""
+    return path.real() if isinstance(path, RemotePath) else Path(os.path.realpath(path))
 
 
 def _identity(path: Path) -> object:
-    if is_remote(path):
-        return str(path)
+    if isinstance(path, RemotePath):
+        path = path.real()
+        if isinstance(path, RemotePath):
+            return str(path)
     try:
         status = path.stat()
     except OSError:

@@ -8,11 +8,12 @@ import hashlib
 import os
 import platform
 import re
+import stat
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from recolor_cli.errors import OutputError
+from recolor_cli.errors import OutputError, StorageError
 from recolor_cli.images.ifd import Piece
 from recolor_cli.images.remote import RemotePath, is_remote
 
@@ -45,18 +46,22 @@ def write_atomic(path: str | Path, data: bytes | Sequence[Piece]) -> None:
         OutputError: The file cannot be written. Nothing is left behind.
     """
     pieces: Sequence[Piece] = [data] if isinstance(data, bytes) else data
+    # A short random name: the target's own may already be as long as the disk allows.
+    name = f"{PREFIX}{mark()}-{os.urandom(8).hex()}.part"
     if isinstance(path, RemotePath):
+        _in_work.add(name)
         try:
-            path.put(b"".join(pieces))
+            path.put(b"".join(pieces), name)
         except OSError as error:
             raise output_error(path, error) from error
+        finally:
+            _in_work.discard(name)
         return
     path = Path(path)
-    # A short random name: the target's own may already be as long as the disk allows.
-    temporary = path.parent / f"{PREFIX}{mark()}-{os.urandom(8).hex()}.part"
+    temporary = path.parent / name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _in_work.add(temporary.name)
+        _in_work.add(name)
         try:
             with temporary.open("xb") as file:
                 file.writelines(pieces)
@@ -68,7 +73,7 @@ def write_atomic(path: str | Path, data: bytes | Sequence[Piece]) -> None:
                 temporary.unlink()
             raise
         finally:
-            _in_work.discard(temporary.name)
+            _in_work.discard(name)
         _sync_folder(path.parent)
     except OSError as error:
         raise output_error(path, error) from error
@@ -77,7 +82,8 @@ def write_atomic(path: str | Path, data: bytes | Sequence[Piece]) -> None:
 def output_error(path: str | Path, error: OSError) -> OutputError:
     """Turn a failure of the operating system into one line about `path`."""
     number = error.errno or 0
-    reason = _REASONS.get(number) or f"{(error.strerror or str(error)).lower()}; check the disk"
+    place = "address, keys and network" if is_remote(path) else "the disk"
+    reason = _REASONS.get(number) or f"{(error.strerror or str(error)).lower()}; check {place}"
     failure = OutputError(f"cannot write {str(path)!r}: {reason}")
     failure.__cause__ = error
     return failure
@@ -90,12 +96,11 @@ def mark() -> str:
 
 def remove_left_by(mark: str, folder: Path) -> None:
     """Remove what one process, which is known to be gone, left half-written in `folder` itself."""
-    if is_remote(folder):
-        return
-    with contextlib.suppress(FileNotFoundError):
-        for path in folder.glob(f"{PREFIX}{mark}-*.part"):
-            with contextlib.suppress(OSError):  # the next run tries again
-                path.unlink()
+    with contextlib.suppress(FileNotFoundError, StorageError):
+        for path in _growing(folder):
+            if path.name.startswith(f"{PREFIX}{mark}-"):
+                with contextlib.suppress(OSError):  # the next run tries again
+                    path.unlink()
 
 
 def remove_stale(folder: str | Path) -> list[Path]:
@@ -108,11 +113,11 @@ def remove_stale(folder: str | Path) -> list[Path]:
         The removed paths, sorted.
     """
     removed: list[Path] = []
-    if is_remote(folder):  # there an object is never half-written
-        return removed
+    folder = folder if isinstance(folder, Path) else Path(folder)
     try:
-        with os.scandir(folder) as entries:
-            found = sorted(Path(entry.path) for entry in entries if _is_stale(entry))
+        found = sorted(path for path in _growing(folder) if _is_stale(path))
+    except StorageError:
+        raise
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -127,13 +132,23 @@ def remove_stale(folder: str | Path) -> list[Path]:
     return removed
 
 
-def _is_stale(entry: os.DirEntry[str]) -> bool:
-    match = _TEMPORARY.fullmatch(entry.name)
-    if not match or not entry.is_file(follow_symlinks=False):
+def _growing(folder: Path) -> list[Path]:
+    """What looks as if `write_atomic` were at it, or had been; in an object store nothing does."""
+    if isinstance(folder, RemotePath):
+        names = folder.names() if folder.shows_growing_files else []
+    else:
+        names = os.listdir(folder)
+    return [folder / name for name in names if _TEMPORARY.fullmatch(name)]
+
+
+def _is_stale(path: Path) -> bool:
+    match = _TEMPORARY.fullmatch(path.name)
+    status = path.stat(follow_symlinks=False)
+    if not match or not stat.S_ISREG(status.st_mode):
         return False
-    if match[1] == _HOST and not _is_writing(int(match[2]), entry.name):
+    if match[1] == _HOST and not _is_writing(int(match[2]), path.name):
         return True
-    return time.time() - entry.stat(follow_symlinks=False).st_mtime > _DAY_S
+    return time.time() - status.st_mtime > _DAY_S
 
 
 def _is_writing(process: int, name: str) -> bool:

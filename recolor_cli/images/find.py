@@ -132,7 +132,7 @@ def _take_remote(path: RemotePath, findings: Findings, seen: set[object]) -> Non
         elif found.suffix.lower() not in SUFFIXES:
             findings.ignored.append(found)
         else:
-            _take(found, PurePath(*relative.parts), findings, seen)
+            _take(found, relative, findings, seen)
 
 
 def _walk(
@@ -175,7 +175,9 @@ def _take(path: Path, relative: PurePath, findings: Findings, seen: set[object])
 def _identity(path: Path) -> object:
     """Tell one real file or folder from another; hard links stay apart, as two files."""
     if isinstance(path, RemotePath):
-        return str(path)
+        path = path.real()
+        if isinstance(path, RemotePath):
+            return str(path)
     if path.is_dir():
         status = path.stat()
         return (status.st_dev, status.st_ino)

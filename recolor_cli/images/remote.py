@@ -10,12 +10,13 @@ import io
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from pathlib import Path, PosixPath
+from functools import cache
+from pathlib import Path, PosixPath, PurePosixPath
 from typing import IO, Any, NoReturn
 
-from recolor_cli.errors import MissingExtraError, UsageError
+from recolor_cli.errors import MissingExtraError, RecolorError, StorageError, UsageError
 
 # There an object is put whole or not at all, and folders are only parts of names.
 OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"}
@@ -63,7 +64,8 @@ class RemotePath(PosixPath):
     """An address, such as s3://bucket/scans/1.jpg.
 
     Raises:
-        OSError: From all methods that look at the storage: it is not there, or not allowed.
+        FileNotFoundError: From all methods that look at the storage: it is not there.
+        StorageError: From the same: not allowed, no answer, whatever else a package has to say.
     """
 
     def __str__(self) -> str:
@@ -75,6 +77,10 @@ class RemotePath(PosixPath):
         """Refuse to be a name on a local disk."""
         raise TypeError(f"{str(self)!r} lies on no local disk")
 
+    def relative_to(self, *other: str | os.PathLike[str]) -> PurePosixPath:  # type: ignore[override]
+        """What follows `other`: part of an address, and none itself."""
+        return PurePosixPath(*super().relative_to(*other).parts)
+
     @property
     def kind(self) -> str:
         """What stands before the colon."""
@@ -85,15 +91,34 @@ class RemotePath(PosixPath):
         try:
             from fsspec.core import url_to_fs
 
-            return url_to_fs(str(self))[0]
+            # Not of the whole address: in a name, "::" is no chain of file systems.
+            return url_to_fs(str(RemotePath(*self.parts[:2])))[0]
         except ImportError as error:
             raise MissingExtraError(
                 f"{self.kind}:// needs a package: {str(error).lower()} (pip install)"
             ) from error
-        except ValueError as error:
-            raise UsageError(f"no storage {self.kind}://; fsspec names those that there are") from (
-                error
-            )
+        except Exception as error:  # keys are looked for here, or a server is called already
+            if isinstance(error, ValueError) and "Protocol not known" in str(error):
+                text = f"no storage {self.kind}://; fsspec names those that there are"
+                raise UsageError(text) from error
+            raise StorageError(None, _first_line(error), str(self)) from error
+
+    def _ask(self, method: str, *args: Any, **more: Any) -> Any:
+        """Call a method of the file system; packages raise errors of all kinds."""
+        try:
+            return getattr(self.system(), method)(*args, **more)
+        except (FileNotFoundError, RecolorError):
+            raise
+        except Exception as error:
+            number = error.errno if isinstance(error, OSError) else None
+            raise StorageError(number, _first_line(error), str(self)) from error
+
+    def real(self) -> Path:
+        """The one name of what several addresses name: local:// is a disk's, s3a:// is s3://."""
+        _, _, rest = str(self).partition("://")
+        if self.kind in ROOTED:
+            return Path(os.path.realpath(rest))
+        return RemotePath(f"{_first_kind(RemotePath(*self.parts[:2]))}://{rest}")
 
     def info(self) -> dict[str, Any]:
         """What the storage says about it: "type", "size" and more."""
@@ -103,7 +128,7 @@ class RemotePath(PosixPath):
                 if text not in entries:
                     raise FileNotFoundError(2, "no such object", text)
                 return entries[text]
-        return self.system().info(text)  # type: ignore[no-any-return]
+        return self._ask("info", text)  # type: ignore[no-any-return]
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:  # noqa: ARG002
         """Its size, and its time where the storage tells it."""
@@ -152,67 +177,90 @@ class RemotePath(PosixPath):
 
     def read_bytes(self) -> bytes:
         """All of it."""
-        return self.system().cat_file(str(self))  # type: ignore[no-any-return]
+        return self._ask("cat_file", str(self))  # type: ignore[no-any-return]
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Remove it."""
         try:
-            self.system().rm_file(str(self))
+            self._ask("rm_file", str(self))
         except FileNotFoundError:
             if not missing_ok:
                 raise
 
-    def put(self, data: bytes) -> None:
-        """Write all of it; what was there is replaced in one step."""
-        system = self.system()
-        if self.kind in OBJECT_STORES:
-            system.pipe_file(str(self), data)
+    def put(self, data: bytes, temporary: str) -> None:
+        """Write all of it; what was there is replaced in one step.
+
+        Args:
+            data: All of it.
+            temporary: A name in the same folder, where the storage shows files that grow.
+        """
+        if not self.shows_growing_files:
+            self._ask("pipe_file", str(self), data)
             return
-        system.makedirs(str(self.parent), exist_ok=True)
-        temporary = self.with_name(f".recolor-{os.urandom(8).hex()}.part")
+        self._ask("makedirs", str(self.parent), exist_ok=True)
+        part = self.with_name(temporary)
         try:
-            system.pipe_file(str(temporary), data)
-            system.mv(str(temporary), str(self))
+            self._ask("pipe_file", str(part), data)
+            self._ask("mv", str(part), str(self))
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # the connection may be what failed; a later run removes it
+                part.unlink()
             raise
+
+    @property
+    def shows_growing_files(self) -> bool:
+        """Whether a file is there before all of it is."""
+        return self.kind not in OBJECT_STORES
 
     def names(self) -> list[str]:
         """What lies directly in this folder."""
         try:
-            found = self.system().ls(str(self), detail=False)
+            found = self._ask("ls", str(self), detail=False)
         except FileNotFoundError:
             return []
         return sorted(str(name).rstrip("/").rsplit("/", 1)[-1] for name in found)
 
     def below(self) -> dict[str, dict[str, Any]]:
         """All objects below this folder in one listing: address -> what is said about it."""
-        system = self.system()
         try:
-            found = system.find(str(self), detail=True)
+            found = self._ask("find", str(self), detail=True)
         except FileNotFoundError:
             return {}
-        inside = len(system._strip_protocol(str(self)).rstrip("/")) + 1
+        inside = len(self.system()._strip_protocol(str(self)).rstrip("/")) + 1
         kept = ("type", "size", *_TIMES)  # of a million objects the rest would fill the memory
         return {
             f"{self}/{name[inside:]}": {key: info[key] for key in kept if key in info}
             for name, info in found.items()
+            if not (name.endswith("/") and not info.get("size"))  # stands for an empty folder
         }
 
     def matching(self) -> list[str]:
         """The addresses that this one, as a pattern, stands for."""
-        system = self.system()
-        rest = (n if self.kind in ROOTED else n.lstrip("/") for n in system.glob(str(self)))
+        found = self._ask("glob", str(self))
+        rest = (n if self.kind in ROOTED else n.lstrip("/") for n in found)
         return sorted(f"{self.kind}://{name}" for name in rest)
 
 
 @contextmanager
 def listed(folders: list[Path]) -> Iterator[None]:
     """List folders once; meanwhile questions about what they hold ask the storage no more."""
-    for folder in folders:
-        if isinstance(folder, RemotePath):
-            _listed[str(folder)] = folder.below()
     try:
+        for folder in folders:
+            if isinstance(folder, RemotePath):
+                _listed[str(folder)] = folder.below()
         yield
     finally:
         _listed.clear()
+
+
+@cache
+def _first_kind(place: RemotePath) -> str:
+    kinds = place.system().protocol
+    return str(kinds if isinstance(kinds, str) else kinds[0])
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, NotImplementedError):
+        return "this kind of storage cannot do that"
+    text = (getattr(error, "strerror", None) or str(error)).strip().partition("\n")[0]
+    return text[:1].lower() + text[1:].rstrip(".") or type(error).__name__
