@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from recolor_cli.errors import UsageError
+from recolor_cli.ranges import DEVICE
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -78,7 +79,7 @@ def choose_device(name: str = "auto") -> torch.device:
                 "device 'mps' needs macOS on Apple silicon; type --device cpu or --device auto"
             )
         return torch.device("mps")
-    match = re.fullmatch(r"cuda(?::(\d+))?", name)
+    match = DEVICE.fullmatch(name)
     if not match:
         raise UsageError(f"no device '{name}'; use auto, cpu, cuda, cuda:N or mps")
     if not torch.cuda.is_available():

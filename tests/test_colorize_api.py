@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from recolor_cli.checkpoints import ColorModel
 from recolor_cli.color.hints import Hint
 from recolor_cli.color.lab import luminance
 from recolor_cli.colorize.network import Answer
+from recolor_cli.colorize.settings import Settings
 from recolor_cli.errors import PhotoError, UsageError, WeightsError
 from recolor_cli.images.orientation import orient, unorient
 from recolor_cli.images.photo import Frame, Photo
@@ -43,15 +45,15 @@ def test_an_array_gives_an_array(colorizer: Colorizer, dtype: type, make) -> Non
     np.testing.assert_array_equal(colored, colorizer.colorize(pixels))
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "La", "P", "RGB", "RGBA", "I;16", "CMYK"])
 def test_a_pillow_image_gives_a_pillow_image(colorizer: Colorizer, mode: str) -> None:
     gray = Image.fromarray(factory.gray_pixels(40, 60))
     if mode == "I;16":
         image = Image.fromarray(factory.gray_pixels(40, 60, dtype=np.uint16))
     else:
-        image = gray.convert(mode)
+        image = gray.convert("LA").convert(mode) if mode == "La" else gray.convert(mode)
     colored = colorizer.colorize(image)
-    assert colored.mode == ("RGBA" if mode in ("LA", "RGBA") else "RGB")
+    assert colored.mode == ("RGBA" if mode in ("LA", "La", "RGBA") else "RGB")
     assert colored.size == image.size
 
 
@@ -162,6 +164,23 @@ def test_temperature_is_the_cards_unless_told_and_confidence_is_a_mean() -> None
         ({"device": "cpu", "precision": "fp16"}, UsageError, "fp16"),
         ({"precision": "int8"}, UsageError, "int8"),
         ({"model": "no-such-weights"}, WeightsError, "no-such-weights"),
+        ({"seed": -1}, UsageError, "--seed must be 0 to 2147483647, got -1"),
+        ({"seed": "3"}, TypeError, "seed must be a whole number, got '3'"),
+        ({"seed": 1.5}, TypeError, "seed must be a whole number, got 1.5"),
+        ({"input_size": 256.0}, TypeError, "input_size must be a whole number, got 256.0"),
+        ({"input_size": True}, TypeError, "input_size must be a whole number, got True"),
+        ({"batch_size": 2.0}, TypeError, "batch_size must be a whole number, got 2.0"),
+        ({"saturation": "1"}, TypeError, "saturation must be a number, got '1'"),
+        ({"saturation": None}, TypeError, "saturation must be a number, got None"),
+        ({"warmth": True}, TypeError, "warmth must be a number, got True"),
+        ({"temperature": "low"}, TypeError, "temperature must be a number, got 'low'"),
+        ({"input_size": 10**400}, UsageError, "--input-size must be 16 to 4096, got 10{59}$"),
+        ({"device": None}, TypeError, "device must be text, got None"),
+        ({"precision": 16}, TypeError, "precision must be text, got 16"),
+        ({"offline": "no"}, TypeError, "offline must be True or False, got 'no'"),
+        ({"report": 3}, TypeError, "report must be a function, got 3"),
+        ({"model": None}, TypeError, "model must be text or a path, got None"),
+        ({"model": b"x"}, TypeError, "model must be text or a path, got b'x'"),
     ],
 )
 def test_wrong_wishes_are_named(options: dict, error: type[Exception], words: str) -> None:
@@ -169,12 +188,113 @@ def test_wrong_wishes_are_named(options: dict, error: type[Exception], words: st
         Colorizer(**options)
 
 
+@pytest.mark.parametrize(
+    ("values", "error", "words"),
+    [
+        ({"shard": "1/2"}, TypeError, "shard must be two whole numbers"),
+        ({"shard": (3, 2)}, UsageError, "no part 3 of 2"),
+        ({"quality": 90.5}, TypeError, "quality must be a whole number, got 90.5"),
+        ({"workers": "4"}, TypeError, "workers must be a whole number, got '4'"),
+        ({"overwrite": "no"}, TypeError, "overwrite must be True or False, got 'no'"),
+        ({"format": None}, TypeError, "format must be text, got None"),
+        ({"hints": 3}, TypeError, "hints must be text or a path, got 3"),
+        ({"cluster": 6379}, TypeError, "cluster must be text, got 6379"),
+    ],
+)
+def test_wrong_settings_are_named(values: dict, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        Settings(**values)
+
+
+def test_numbers_of_numpy_are_numbers(colorizer: Colorizer) -> None:
+    settings = Settings(
+        input_size=np.int64(64), saturation=np.float32(1.5), shard=(np.int8(1), np.int8(2))
+    )
+    assert (type(settings.input_size), type(settings.saturation)) == (int, float)
+    assert settings == Settings(input_size=64, saturation=1.5, shard=(1, 2))
+    own = Colorizer(
+        colorizer.model, input_size=np.int32(64), saturation=np.float32(1.5), seed=np.int64(3)
+    )
+    assert json.loads(json.dumps(own.provenance("", 95).settings))["input_size"] == 64
+    assert type(own.seed) is int
+    gray = factory.gray_pixels(8, 8)
+    again = colorizer.colorize(gray, variant=np.int64(2))
+    np.testing.assert_array_equal(again, colorizer.colorize(gray, variant=2))
+
+
+ARRAYS = {  # what is given -> what is said
+    "1-D": (np.zeros(9, np.uint8), r"must be \(H, W\) or \(H, W, 3\), got \(9,\)$"),
+    "0-D": (np.array(3, np.uint8), r"or \(H, W, 3\), got \(\)$"),
+    "4-D": (np.zeros((1, 4, 4, 3), np.uint8), r"got \(1, 4, 4, 3\)$"),
+    "grey and a channel": (np.zeros((4, 4, 1), np.uint8), r"pass array\[..., 0\]"),
+    "alpha": (np.zeros((4, 4, 4), np.uint8), r"pass array\[..., :3\]"),
+    "no rows": (np.zeros((0, 4), np.uint8), r"must not be empty, got \(0, 4\)"),
+    "no columns": (np.zeros((4, 0, 3), np.uint16), r"must not be empty, got \(4, 0, 3\)"),
+    "float": (np.zeros((4, 4), np.float32), r"got float32, .* np.uint16\(array \* 65535 \+ 0.5\)"),
+    "bool": (np.zeros((4, 4), bool), r"got bool; pass array \* np.uint8\(255\)"),
+    "int64": (np.zeros((4, 4), np.int64), "must be uint8 or uint16, got int64"),
+    "objects": (np.zeros((4, 4), object), "must be uint8 or uint16, got object"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays_that_are_no_photographs_are_told_what_would_be(
+    colorizer: Colorizer, name: str
+) -> None:
+    array, words = ARRAYS[name]
+    with pytest.raises(ValueError, match=words):
+        colorizer.colorize(array)
+
+
+@pytest.mark.parametrize("make", [factory.gray_pixels, factory.rgb_pixels])
+def test_the_order_of_an_arrays_bytes_does_not_matter(colorizer: Colorizer, make) -> None:
+    pixels = make(20, 30, dtype=np.uint16)
+    native = colorizer.colorize(pixels)
+    for order in "<>":
+        given = pixels.astype(pixels.dtype.newbyteorder(order))
+        before = given.copy()
+        colored = colorizer.colorize(given)
+        assert (colored.dtype.kind, colored.dtype.isnative) == ("u", True)
+        np.testing.assert_array_equal(colored, native)
+        np.testing.assert_array_equal(given, before)
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [([[0, 1], [2, 3]], "list"), (None, "NoneType"), (3, "int"), (b"x", "bytes"),
+     (torch.zeros(4, 4), "Tensor"), (np.uint8(3), "uint8")],
+)  # fmt: skip
+def test_what_is_no_photograph_is_named(colorizer: Colorizer, source: object, kind: str) -> None:
+    words = f"is an array, a Pillow image or a path, got a {kind}$"
+    with pytest.raises(TypeError, match=words):
+        colorizer.colorize(source)
+
+
+@pytest.mark.parametrize(
+    ("wish", "error", "words"),
+    [
+        ({"variant": 0}, UsageError, "variant must be 1 to 23, got 0"),
+        ({"variant": "2"}, TypeError, "variant must be a whole number, got '2'"),
+        ({"variant": 2, "seed": None}, TypeError, "seed must be a whole number, got None"),
+        ({"variant": 2, "seed": "1"}, TypeError, "seed must be a whole number, got '1'"),
+        ({"seed": -1}, UsageError, "seed must be 0 to 2147483647, got -1"),
+        ({"hints": None}, UsageError, '"hints" is a list, such as'),
+        ({"hints": {"point": [0, 0], "color": "navy"}}, UsageError, '"hints" is a list, such as'),
+        ({"hints": "navy"}, UsageError, '"hints" is a list, such as'),
+    ],
+)
+def test_wrong_wishes_for_one_picture_are_named(
+    colorizer: Colorizer, wish: dict, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        colorizer.colorize(factory.gray_pixels(8, 8), **wish)
+
+
 def test_wrong_pictures_are_refused(colorizer: Colorizer, tmp_path: Path) -> None:
-    for pixels in (np.zeros((4, 4), np.float32), np.zeros((4, 4, 4), np.uint8)):
-        with pytest.raises(ValueError, match=r"."):
-            colorizer.colorize(pixels)
     with pytest.raises(ValueError, match="mode"):
         colorizer.colorize(Image.new("F", (4, 4)))
+    with pytest.raises(ValueError, match="empty"):
+        colorizer.colorize(Image.new("L", (0, 4)))
     with pytest.raises(PhotoError, match="no such file"):
         colorizer.colorize(tmp_path / "missing.jpg")
 

@@ -13,9 +13,9 @@ from typing import Any
 from recolor_cli.color.decoding import LIMITS, wrong_decoding
 from recolor_cli.color.spaces import SPACES
 from recolor_cli.errors import WeightsError
+from recolor_cli.ranges import MAX_INPUT_SIZE
 
 FORMAT = "recolor/1"
-MAX_INPUT_SIZE = 4096
 
 
 def now() -> str:

@@ -47,6 +47,12 @@ class ColorModel:
         """Where the parameters are."""
         return next(self.network.parameters()).device
 
+    @property
+    def precision(self) -> str:
+        """Number format of the parameters: "fp32", "bf16" or "fp16"."""
+        kinds = {torch.bfloat16: "bf16", torch.float16: "fp16"}
+        return kinds.get(next(self.network.parameters()).dtype, "fp32")
+
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> ColorModel:

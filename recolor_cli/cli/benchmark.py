@@ -18,7 +18,7 @@ from recolor_cli.cli.options import (
     QuietOpt,
     WorkersOpt,
 )
-from recolor_cli.errors import UsageError
+from recolor_cli.ranges import checked
 
 if TYPE_CHECKING:
     from recolor_cli.colorize.benchmark import Benchmark
@@ -69,10 +69,9 @@ def benchmark(
     """
     from recolor_cli.colorize.settings import Settings
 
-    if not 0.01 <= megapixels <= 500:
-        raise UsageError(f"--megapixels must be 0.01 to 500, got {megapixels:g}")
-    if photos is not None and photos < 1:
-        raise UsageError(f"--photos must be 1 or more, got {photos}")
+    checked("megapixels", megapixels)
+    if photos is not None:
+        checked("photos", photos)
     settings = Settings(
         model=model,
         device=device,

@@ -220,8 +220,9 @@ def colorize(
     Size, depth, detail and metadata stay; inputs are never changed.
     A second run does only what is missing or has changed.
     """
-    from recolor_cli.colorize.settings import Settings, parse_shard
+    from recolor_cli.colorize.settings import Settings
     from recolor_cli.images.read import MAX_PIXELS
+    from recolor_cli.ranges import parse_shard
 
     console = Console(json=json, quiet=quiet, verbose=verbose)
     settings = Settings(

@@ -23,18 +23,19 @@ from recolor_cli.color.merge import merge_ab
 from recolor_cli.color.spaces import SPACES
 from recolor_cli.color.tint import describe_color
 from recolor_cli.color.warmth import warm
-from recolor_cli.colorize.hint_entries import parse_hints
+from recolor_cli.colorize.hint_entries import listed, parse_hints
 from recolor_cli.colorize.network import Answer, Floats, Painter, Report, fit
-from recolor_cli.colorize.pillow import from_pillow, to_8_bits
+from recolor_cli.colorize.pillow import check_path, from_array, from_pillow, to_8_bits
 from recolor_cli.colorize.room import Room
-from recolor_cli.colorize.settings import MOST_VARIANTS, Settings
+from recolor_cli.colorize.settings import Settings
 from recolor_cli.colorize.variants import Draw, draw_of
 from recolor_cli.devices import Machine, choose_machine, one_thread
-from recolor_cli.errors import PhotoError, UsageError
+from recolor_cli.errors import PhotoError
 from recolor_cli.images.orientation import orient, unorient
 from recolor_cli.images.photo import Frame, Photo, Provenance
 from recolor_cli.images.read import read_photo
 from recolor_cli.images.remote import as_path
+from recolor_cli.ranges import checked
 from recolor_cli.weights import load_model
 
 Pixels = NDArray[Any]
@@ -88,7 +89,7 @@ class Colorizer:
         saturation: Factor on chroma; 1 is what the network says.
         warmth: Mireds by which the light is made warmer, below 0 cooler; 0 leaves it.
         temperature: Of networks that predict a distribution; None is the weights' own.
-        seed: Draw one plausible colouring instead of the mean; for the same networks.
+        seed: Draw one plausible colouring instead of the mean; for the same networks; 0 or more.
         batch_size: Pictures sent to the device together; None is 8 on a GPU and 1 on a CPU.
         offline: Make no request for weights.
         report: Receives lines for people: downloads, memory that ran out.
@@ -101,11 +102,12 @@ class Colorizer:
     Raises:
         WeightsError: The weights are missing, or are not what they should be.
         UsageError: The device is not there, or a value is out of range.
+        TypeError: A value is of another type, such as text for a number.
     """
 
     def __init__(
         self,
-        model: str | ColorModel = "default",
+        model: str | Path | ColorModel = "default",
         device: str = "auto",
         precision: str = "auto",
         *,
@@ -118,23 +120,30 @@ class Colorizer:
         offline: bool = False,
         report: Report = lambda _text: None,
     ) -> None:
-        Settings(  # checks the ranges
+        asked = Settings(  # checks types and ranges
+            model="" if isinstance(model, ColorModel) else model,  # type: ignore[arg-type]
+            device=device,
+            precision=precision,
             input_size=input_size,
             saturation=saturation,
             warmth=warmth,
             temperature=temperature,
+            seed=0 if seed is None else seed,
             batch_size=batch_size,
+            offline=offline,
         )
+        if not callable(report):
+            raise TypeError(f"report must be a function, got {report!r:.60}")
         self.merged_by = merge_state()
         if isinstance(model, ColorModel):
             self.model = model
-            self.machine = Machine(model.device, _precision_of(model))
+            self.machine = Machine(model.device, model.precision)
         else:
             self.machine = choose_machine(device, precision)
             # Small sums and copies: threads would wait for each other longer than they work.
             with one_thread():
                 self.model = load_model(
-                    model,
+                    str(model),
                     device=self.machine.device,
                     dtype=self.machine.dtype,
                     offline=offline,
@@ -145,15 +154,16 @@ class Colorizer:
             self.model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.machine.device.type == "cuda":
             torch.backends.cudnn.deterministic = True  # the same bytes in every run
-        self.input_size = input_size or self.model.input_size
-        self.saturation, self.warmth = saturation, warmth
-        self.temperature = resolve_temperature(self.model.card.color, temperature)
-        self.seed = seed
-        self.batch_size = batch_size or (GPU_BATCH if self.machine.device.type == "cuda" else 1)
+        self.input_size = asked.input_size or self.model.input_size
+        self.saturation, self.warmth = asked.saturation, asked.warmth
+        self.temperature = resolve_temperature(self.model.card.color, asked.temperature)
+        self.seed = None if seed is None else asked.seed
+        usual = GPU_BATCH if self.machine.device.type == "cuda" else 1
+        self.batch_size = asked.batch_size or usual
         self._painter = Painter(
             self.model,
             temperature=self.temperature,
-            seed=seed,
+            seed=self.seed,
             batch_size=self.batch_size,
             report=report,
         )
@@ -205,34 +215,35 @@ class Colorizer:
         """Colour one picture; whatever colour it had is replaced.
 
         Args:
-            source: An array (H, W) or (H, W, 3) RGB, uint8 or uint16; or a Pillow image; or the
-                path of a photograph.
+            source: An array (H, W) or (H, W, 3) RGB, uint8 or uint16 in either byte order; or a
+                Pillow image; or the path of a photograph.
             hints: Colours that are known, as in the files of hints: `{"point": [x, y], "color":
                 "#3b4a6b"}` or `{"box": [left, top, right, bottom], "color": "navy"}`, in fractions
                 of the upright picture. Files beside a photograph are not looked for.
             variant: Which plausible colouring, counted from 1, which is the plain answer.
-            seed: Of the variants from the second on.
+            seed: Of the variants from the second on; 0 or more.
 
         Returns:
-            An array gives an array (H, W, 3) of its type. A Pillow image gives one, RGB or RGBA,
-            turned as it was. A path gives an upright Pillow image of 8 bits a channel; for 16 bits,
-            metadata and whole folders there is `colorize_files`.
+            An array gives an array (H, W, 3) of its type, in this machine's byte order. A
+            Pillow image gives one, RGB or RGBA, turned as it was. A path gives an upright Pillow
+            image of 8 bits a channel; for 16 bits, metadata and folders there is `colorize_files`.
 
         Raises:
             PhotoError: The file cannot be read, or the network gave no colours.
-            UsageError: A hint is not as it should be, or the weights give fewer variants.
-            ValueError: An array of another shape or type.
+            UsageError: A hint or number is not as it should be, or the weights give fewer variants.
+            ValueError: An array of another shape or type, or an image that does not say its range.
+            TypeError: What is given is no photograph, or what should be a number is none.
         """
-        if type(variant) is not int or not 1 <= variant <= MOST_VARIANTS:
-            raise UsageError(f"variant must be 1 to {MOST_VARIANTS}, got {variant!r}")
+        variant, seed = checked("variant", variant, "variant"), checked("seed", seed, "seed")
         wish = _Wish(
-            tuple(parse_hints(list(hints), "hints", {})),
+            tuple(parse_hints(listed(hints), "hints", {})),
             draw_of(self.model, self.input_size, variant, seed),
         )
         if isinstance(source, np.ndarray):
-            return self._colorize_array(source, 1, wish)
+            return self._colorize_array(from_array(source), 1, wish)
         if isinstance(source, Image.Image):
             return self._colorize_image(source, wish)
+        check_path(source)
         photo = read_photo(as_path(source))
         colored = self._colorize_array(photo.pixels, photo.orientation, wish)
         image = Image.fromarray(orient(to_8_bits(colored), photo.orientation))
@@ -431,11 +442,6 @@ def _upright(pixels: Pixels, orientation: int) -> tuple[int, int]:
     """Height and width as a viewer shows them."""
     height, width = pixels.shape[:2]
     return (width, height) if orientation >= 5 else (height, width)
-
-
-def _precision_of(model: ColorModel) -> str:
-    kinds = {torch.bfloat16: "bf16", torch.float16: "fp16"}
-    return kinds.get(next(model.network.parameters()).dtype, "fp32")
 
 
 def _can_be_overwritten(pixels: Pixels) -> bool:

@@ -49,6 +49,13 @@ def parse_hints(entries: object, where: str, colors: Colors, units: object = Non
     ]
 
 
+def listed(entries: object) -> object:
+    """A list of what comes one by one; the rest as it is, for its mistake to be told."""
+    if isinstance(entries, Iterable) and not isinstance(entries, str | bytes | Mapping):
+        return list(entries)
+    return entries
+
+
 def to_json(hints: Iterable[Hint]) -> list[dict[str, Any]]:
     """Hints as tables that JSON can hold, for digests."""
     return [

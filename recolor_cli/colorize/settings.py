@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
-import re
+import os
 from dataclasses import dataclass
 
-from recolor_cli.color.warmth import MOST as MOST_WARMTH
 from recolor_cli.errors import UsageError
 from recolor_cli.images.read import MAX_PIXELS
 from recolor_cli.images.write import CHOICES
+from recolor_cli.ranges import check_shard, checked
 
-MAX_INPUT_SIZE = 4096
-MOST_VARIANTS = 23  # with the photograph as it was they fill a contact sheet
-MAX_SEED = 2**31 - 1
+FLAGS = ("overwrite", "force", "offline")
+NAMES = ("device", "precision", "format")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,35 +68,34 @@ class Settings:
     cluster_workers: int | None = None
 
     def __post_init__(self) -> None:
-        """Check every value.
+        """Check every value; NumPy's numbers become Python's.
 
         Raises:
+            TypeError: A value is of another type; the text names it.
             UsageError: A value is out of range; the text names it.
         """
+        for name in FLAGS:
+            check_flag(name, getattr(self, name))
+        for name in NAMES:
+            check_text(name, getattr(self, name))
+        check_text("model", self.model, paths=True)
+        if self.hints is not None:
+            check_text("hints", self.hints, paths=True)
+        if self.cluster is not None:
+            check_text("cluster", self.cluster)
         if self.format not in CHOICES:
             raise UsageError(f"no format {self.format!r}; use {', '.join(CHOICES)}")
-        if self.input_size is not None:
-            _check("--input-size", self.input_size, 16, MAX_INPUT_SIZE)
-        if self.batch_size is not None:
-            _check("--batch-size", self.batch_size, 1, 4096)
-        if self.workers is not None:
-            _check("--workers", self.workers, 1, 1024)
-        _check("--saturation", self.saturation, 0, 10)
-        _check("--warmth", self.warmth, -MOST_WARMTH, MOST_WARMTH)
-        if self.temperature is not None:
-            _check("--temperature", self.temperature, 0.01, 10)
-        _check("--quality", self.quality, 1, 100)
-        _check("--max-pixels", self.max_pixels, 1, math.inf)
-        if self.variants:
-            _check("--variants", self.variants, 2, MOST_VARIANTS)
-        _check("--seed", self.seed, 0, MAX_SEED)
-        if self.cluster_workers is not None:
-            _check("--cluster-workers", self.cluster_workers, 1, 65536)
-            if self.cluster is None:
-                raise UsageError("--cluster-workers is for clusters; type --cluster auto as well")
-        part, parts = self.shard
-        if not 1 <= part <= parts:
-            raise UsageError(f"no part {part} of {parts}; --shard counts from 1/N to N/N")
+        for name in ("saturation", "warmth", "quality", "max_pixels", "variants", "seed"):
+            self._put(name, checked(name, getattr(self, name)))
+        for name in ("input_size", "batch_size", "workers", "temperature", "cluster_workers"):
+            if getattr(self, name) is not None:
+                self._put(name, checked(name, getattr(self, name)))
+        if self.cluster_workers is not None and self.cluster is None:
+            raise UsageError("--cluster-workers is for clusters; type --cluster auto as well")
+        self._put("shard", check_shard(self.shard))
+
+    def _put(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)  # frozen for everybody else
 
 
 def deciding(settings: Settings) -> dict[str, object]:
@@ -110,19 +107,14 @@ def deciding(settings: Settings) -> dict[str, object]:
     return values
 
 
-def parse_shard(text: str) -> tuple[int, int]:
-    """Read `I/N`.
-
-    >>> parse_shard("2/8")
-    (2, 8)
-    """
-    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
-    if not match:
-        raise UsageError(f"no shard {text!r}; type --shard I/N, such as --shard 1/4")
-    return int(match[1]), int(match[2])
+def check_flag(name: str, value: object) -> None:
+    """Raise TypeError unless it is True or False: any text, "no" too, would count as true."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r:.60}")
 
 
-def _check(option: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:  # also refuses NaN
-        bounds = f"{low:g} or more" if high == math.inf else f"{low:g} to {high:g}"
-        raise UsageError(f"{option} must be {bounds}, got {value:g}")
+def check_text(name: str, value: object, *, paths: bool = False) -> None:
+    """Raise TypeError unless it is text, or also a path where those are taken."""
+    if not isinstance(value, (str, os.PathLike) if paths else str):
+        kind = "text or a path" if paths else "text"
+        raise TypeError(f"{name} must be {kind}, got {value!r:.60}")

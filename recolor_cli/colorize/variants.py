@@ -12,9 +12,9 @@ from typing import Literal
 
 from recolor_cli.checkpoints import ColorModel
 from recolor_cli.color.spaces import SPACES
-from recolor_cli.colorize.settings import MAX_INPUT_SIZE
 from recolor_cli.errors import UsageError
 from recolor_cli.models.noise import NoisyDropout
+from recolor_cli.ranges import MAX_INPUT_SIZE
 
 SIZES = (1.5, 0.75, 2.0, 0.5, 1.25, 0.625, 1.75, 0.875)  # times the input size: variants 2 to 9
 SMALLEST_PX = 32

@@ -21,11 +21,12 @@ from urllib.parse import quote
 
 from recolor_cli.colorize.hints import HintBook
 from recolor_cli.colorize.manifest import FOLDER, Manifest
-from recolor_cli.errors import OutputError, UsageError
+from recolor_cli.errors import OutputError
 from recolor_cli.gallery.entries import Entry, read_entries
 from recolor_cli.gallery.review import FORMAT
 from recolor_cli.gallery.thumbnails import Facts, Thumbnails
 from recolor_cli.images.atomic import output_error, write_atomic
+from recolor_cli.ranges import checked
 from recolor_cli.weights import read_manifest
 
 NAME = "gallery.html"
@@ -78,8 +79,7 @@ def make_gallery(
         OutputError: The page cannot be written.
     """
     out = Path(out)
-    if not 256 <= preview_px <= 16384:
-        raise UsageError(f"--preview-size must be 256 to 16384, got {preview_px}")
+    checked("preview_size", preview_px)
     entries, manifest = read_entries(out)
     if (out / NAME).exists() and not _is_ours(out / NAME):
         raise OutputError(f"{str(out / NAME)!r} exists and is no gallery of ours; move it away")

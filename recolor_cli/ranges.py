@@ -1,0 +1,138 @@
+"""What each setting may be, in one place: for options, files, variables, reviews, Python."""
+
+from __future__ import annotations
+
+import math
+import re
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+from recolor_cli.errors import UsageError
+
+MAX_INPUT_SIZE = 4096
+MOST_VARIANTS = 23  # with the photograph as it was they fill a contact sheet
+MAX_SEED = 2**31 - 1
+LONGEST = 60  # characters of a value in an error
+
+
+class Range(NamedTuple):
+    """Numbers of a kind, int or float, from `low` to `high`, both included."""
+
+    kind: type
+    low: float
+    high: float
+
+
+RANGES = {
+    "input_size": Range(int, 16, MAX_INPUT_SIZE),
+    "batch_size": Range(int, 1, 4096),
+    "workers": Range(int, 1, 1024),
+    "saturation": Range(float, 0, 10),
+    "temperature": Range(float, 0.01, 10),
+    "quality": Range(int, 1, 100),
+    "max_pixels": Range(int, 1, math.inf),
+    "variants": Range(int, 2, MOST_VARIANTS),  # or 0
+    "variant": Range(int, 1, MOST_VARIANTS),
+    "seed": Range(int, 0, MAX_SEED),
+    "cluster_workers": Range(int, 1, 65536),
+    "megapixels": Range(float, 0.01, 500),
+    "photos": Range(int, 1, math.inf),
+    "preview_size": Range(int, 256, 16384),
+}
+DEVICE = re.compile(r"auto|cpu|mps|cuda(?::(\d+))?")
+
+
+def range_of(name: str) -> Range | None:
+    """The numbers that a setting may be; None for what is no number, or is judged elsewhere."""
+    if name == "warmth":
+        # Here, since it brings NumPy: commands that only look at settings do without.
+        from recolor_cli.color.warmth import MOST
+
+        return Range(float, -MOST, MOST)
+    return RANGES.get(name)
+
+
+def misfit(name: str, value: Any) -> str:
+    """How a value of the right type does not fit, such as "must be 0 to 10"; "" if it does.
+
+    Args:
+        name: Of the setting, such as `input_size`; one without a rule fits.
+        value: A number, or text.
+    """
+    if name == "device":
+        return "" if DEVICE.fullmatch(value) else "must be auto, cpu, cuda, cuda:N or mps"
+    if name == "shard":
+        try:
+            parse_shard(value)
+        except UsageError:
+            return "must be I/N, from 1/N to N/N, such as 1/4"
+        return ""
+    allowed = range_of(name)
+    if allowed is None or (name == "variants" and not value):
+        return ""
+    kind, low, high = allowed
+    if low <= value <= high:  # not so for NaN
+        return ""
+    if high == math.inf:
+        return f"must be {low:g} or more"
+    return f"must be {low} to {high}" if kind is int else f"must be {low:g} to {high:g}"
+
+
+def checked(name: str, value: Any, shown: str = "") -> Any:
+    """A number as Python has it, of NumPy's kind or not.
+
+    Args:
+        name: Of the setting, such as `input_size`.
+        value: For it, from wherever.
+        shown: How an error names it; by default as an option.
+
+    Raises:
+        TypeError: It is no number, or no whole one.
+        UsageError: It is out of range.
+    """
+    allowed = range_of(name)
+    assert allowed is not None, name
+    wanted: type = Integral if allowed.kind is int else Real
+    if isinstance(value, bool) or not isinstance(value, wanted):
+        kind = "a whole number" if allowed.kind is int else "a number"
+        raise TypeError(f"{name} must be {kind}, got {value!r:.{LONGEST}}")
+    if type(value) not in (int, float):
+        value = allowed.kind(value)
+    if wrong := misfit(name, value):
+        got = f"{value:g}" if isinstance(value, float) else f"{value!s:.{LONGEST}}"
+        raise UsageError(f"{shown or '--' + name.replace('_', '-')} {wrong}, got {got}")
+    return value
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Read `I/N`.
+
+    >>> parse_shard("2/8")
+    (2, 8)
+
+    Raises:
+        UsageError: It is no part of so many.
+    """
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    if not match:
+        raise UsageError(f"no shard {text!r}; type --shard I/N, such as --shard 1/4")
+    return check_shard((int(match[1]), int(match[2])))
+
+
+def check_shard(shard: Any) -> tuple[int, int]:
+    """(I, N) as it came.
+
+    Raises:
+        TypeError: It is no pair of whole numbers.
+        UsageError: There is no such part.
+    """
+    if (
+        not isinstance(shard, tuple)
+        or len(shard) != 2
+        or not all(isinstance(part, Integral) and not isinstance(part, bool) for part in shard)
+    ):
+        raise TypeError(f"shard must be two whole numbers, (I, N), got {shard!r:.{LONGEST}}")
+    part, parts = map(int, shard)
+    if not 1 <= part <= parts:
+        raise UsageError(f"no part {part} of {parts}; --shard counts from 1/N to N/N")
+    return part, parts
