@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from color_fixtures import NeverCalm, merge_ways
 
-from recolor_cli.color import compiled, merge
+from recolor_cli.color import compiled, lab, merge
+from recolor_cli.color.lab import small_luminance
 from recolor_cli.color.merge import merge_ab
 from recolor_cli.errors import UsageError
 
@@ -94,6 +95,49 @@ def test_any_strides_are_read_right(monkeypatch: pytest.MonkeyPatch) -> None:
             for view in (base[::-1, ::2], base[3:, ::-1], base.swapaxes(0, 1)):
                 monkeypatch.setattr(merge, "compiled_merge", lambda: merge_ways()["compiled"])
                 np.testing.assert_array_equal(merge_ab(view, ab), merge_ab(view.copy(), ab))
+
+
+VIEWS = {  # as pictures lie in memory: each reader of strip.c, and what none of the wide ones takes
+    "grey": lambda base: base[..., 0].copy(),
+    "rgb": lambda base: base,
+    "grey of rgb": lambda base: base[..., 1],
+    "every second column": lambda base: base[:, ::2],
+    "upside down": lambda base: base[::-1, :, ::-1],
+}
+
+
+@pytest.mark.parametrize("spread", [0, 5, 30, 150])
+@pytest.mark.parametrize("view", VIEWS)
+def test_avx_512_gives_the_same_bytes(view: str, spread: float) -> None:
+    library = merge_ways()["compiled"]
+    assert library is not None
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        height, width = rng.integers(1, 40), rng.integers(1, 1100)
+        base = rng.integers(0, 256 >> seed // 2, (height, width, 3)).astype(np.uint8)
+        pixels, ab = VIEWS[view](base), _ab(rng, spread)
+        made = []
+        for narrow in (0, 1):
+            way = Narrow(library, narrow)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(merge, "compiled_merge", lambda way=way: way)
+                patch.setattr(lab, "compiled_merge", lambda way=way: way)
+                made.append((merge_ab(pixels, ab), small_luminance(pixels, (3, 7))))
+        np.testing.assert_array_equal(made[0][0], made[1][0])
+        np.testing.assert_array_equal(made[0][1], made[1][1])
+
+
+class Narrow:
+    """The library, with or without AVX-512."""
+
+    def __init__(self, library: compiled.CompiledMerge, narrow: int) -> None:
+        self.library, self.narrow = library, narrow
+
+    def __call__(self, *arrays: np.ndarray, **values: object) -> None:
+        self.library(*arrays, narrow=self.narrow, **values)
+
+    def bands(self, pixels: np.ndarray, count: int, **values: object) -> np.ndarray:
+        return self.library.bands(pixels, count, narrow=self.narrow, **values)
 
 
 def test_nothing_beyond_the_picture_is_written() -> None:

@@ -45,6 +45,10 @@ _FIELDS: dict[str, Any] = {  # of `Job` in strip.c: a number's type, or the dtyp
     "of_blue": _FLOATS,
     "f": _FLOATS,
     "index_max": ctypes.c_float,
+    "f_curve8": _FLOATS,
+    "linear_curve8": _FLOATS,
+    "f_curve": _FLOATS,
+    "y_of_rgb": ctypes.c_float * 3,
     "steps": _FLOATS,
     "map_height": ctypes.c_int64,
     "map_width": ctypes.c_int64,
@@ -66,7 +70,9 @@ _FIELDS: dict[str, Any] = {  # of `Job` in strip.c: a number's type, or the dtyp
     "to_rgb": ctypes.c_float * 9,
     "white": ctypes.c_float,
     "encode8": _BYTES,
+    "encode_curve8": _FLOATS,
     "encode16": _FLOATS,
+    "narrow": ctypes.c_int32,
     "wide": _FLOATS,
     "calm": _SHORTS,
 }
@@ -91,6 +97,7 @@ class CompiledMerge:
         self._library = ctypes.CDLL(str(path))
         self._library.recolor_source.restype = ctypes.c_char_p
         self._library.recolor_job_bytes.restype = ctypes.c_int64
+        self._library.recolor_is_wide.restype = ctypes.c_int32
         self._library.recolor_merge.argtypes = [ctypes.POINTER(_Job)]
         self._library.recolor_merge.restype = None
         self._library.recolor_bands.argtypes = [
@@ -106,6 +113,11 @@ class CompiledMerge:
             raise OSError(f"it was compiled from another {SOURCE.name}")
         if self._library.recolor_job_bytes() != ctypes.sizeof(_Job):
             raise OSError(f"{Path(__file__).name} and {SOURCE.name} have different fields")
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether pictures of 8 bits go through AVX-512; the same bytes, sooner."""
+        return bool(self._library.recolor_is_wide())
 
     def __call__(self, pixels: NDArray[Any], out: NDArray[Any], **values: Any) -> None:
         """Colour a picture; other threads of Python run meanwhile.
@@ -176,7 +188,7 @@ def compiled_merge() -> CompiledMerge | None:
 
 
 def merge_state() -> str:
-    """Which one computes the merge, for people: "merge: compiled", or "merge: NumPy" and why.
+    """Which one computes the merge: "merge: compiled" (and for what), or "merge: NumPy" and why.
 
     Raises:
         UsageError: RECOLOR_MERGE asks for what is not there.
@@ -194,7 +206,8 @@ def _load() -> tuple[CompiledMerge | None, str]:
     why = "no C compiler was there at installation"
     if LIBRARY.exists():
         try:
-            return CompiledMerge(LIBRARY), "compiled"
+            library = CompiledMerge(LIBRARY)
+            return library, "compiled, AVX-512" if library.is_wide else "compiled"
         except (OSError, AttributeError) as error:  # AttributeError: a function is missing
             why = f"{LIBRARY.name} does not load: {error}; install recolor again, or 'make setup'"
             if not asked:

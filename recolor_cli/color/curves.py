@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recolor_cli.color.polynomials import at_eights, at_exponents, by_eights, by_exponent
+
 Pixels = NDArray[Any]  # (H, W) or (H, W, 3), uint8 or uint16
 Floats = NDArray[np.float32]
 
@@ -173,11 +175,13 @@ def reading(pixels: Pixels) -> dict[str, Any]:
         Fields of `Job` in `strip.c`, by name.
     """
     levels = _levels(pixels.dtype)
+    curves = {"f_curve8": _f_curve8(), "linear_curve8": _linear_curve8(), "f_curve": _f_curve()}
     if pixels.ndim == 2:
-        return {"f": _gray_tables(levels)[0]}
+        return {"f": _gray_tables(levels)[0], **curves}
     red, green, blue = _weighted_tables(levels, 1)
     tables = {"of_red": red, "of_green": green, "of_blue": blue, "f": _f_tables()[0]}
-    return {**tables, "index_max": INDEX_MAX}
+    weights = tuple(RGB_TO_XYZ[1])
+    return {**tables, **curves, "index_max": INDEX_MAX, "y_of_rgb": weights}
 
 
 def writing(pixels: Pixels) -> dict[str, Any]:
@@ -187,7 +191,9 @@ def writing(pixels: Pixels) -> dict[str, Any]:
         Fields of `Job` in `strip.c`, by name.
     """
     white, eight = white_of(pixels.dtype), pixels.itemsize == 1
-    tables = {"encode8": _encode_table8()} if eight else {"encode16": _encode_pairs16()}
+    tables: dict[str, Any] = {"encode16": _encode_pairs16()}
+    if eight:
+        tables = {"encode8": _encode_table8(), "encode_curve8": _encode_curve8()}
     return {
         "f_epsilon": F_EPSILON,
         "of_tangent": 1 / KAPPA,
@@ -262,12 +268,18 @@ def _f(xyz: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(xyz > F_EPSILON**3, np.cbrt(xyz), KAPPA * xyz + OFFSET)
 
 
-# The tables: computed in float64 once for a process (a few milliseconds), kept as float32.
+# The tables: computed in float64 once for a process (a few milliseconds), kept as float32. Where
+# there is a curve of polynomials, the table is what that one gives: see polynomials.py.
 
 
 @lru_cache(maxsize=2)
 def _gray_tables(levels: int) -> tuple[Floats, Floats]:
-    return _f_and_cube(_to_linear(np.linspace(0, 1, levels)))
+    # Y is the cube of f, not linear light: so X - Y of a grey pixel is 0 to the last bit.
+    if levels == 256:
+        f = at_eights(_f_curve8())
+    else:
+        f = _f(_to_linear(np.linspace(0, 1, levels))).astype(np.float32)
+    return f, cube(f)
 
 
 @lru_cache(maxsize=2)
@@ -278,25 +290,48 @@ def _lightness_table(levels: int) -> Floats:
 
 @lru_cache(maxsize=1)
 def _f_tables() -> tuple[Floats, Floats]:
-    return _f_and_cube(np.linspace(0, 1, INDEX_MAX + 1) ** 2)
-
-
-def _f_and_cube(linear: NDArray[np.float64]) -> tuple[Floats, Floats]:
-    # Y is the cube of f, not linear light: so X - Y of a grey pixel is 0 to the last bit.
-    f = _f(linear).astype(np.float32)
+    f = at_exponents(_f_curve(), _indices())
     return f, cube(f)
 
 
 @lru_cache(maxsize=6)
 def _weighted_tables(levels: int, row: int) -> list[Floats]:
-    linear = _to_linear(np.linspace(0, 1, levels))
-    return [(weight * linear).astype(np.float32) for weight in RGB_TO_XYZ[row]]
+    if levels == 256:
+        linear = at_eights(_linear_curve8())
+    else:
+        linear = _to_linear(np.linspace(0, 1, levels)).astype(np.float32)
+    return [linear * np.float32(weight) for weight in RGB_TO_XYZ[row]]
 
 
 @lru_cache(maxsize=1)
 def _encode_table8() -> NDArray[np.uint8]:
-    linear = np.arange(INDEX_MAX + 1) / INDEX_MAX
-    return np.rint(_to_srgb(linear) * 255).astype(np.uint8)
+    return at_exponents(_encode_curve8(), _indices()).astype(np.uint8)
+
+
+@lru_cache(maxsize=1)
+def _f_curve8() -> Floats:
+    return by_eights(_f(_to_linear(np.linspace(0, 1, 256))))
+
+
+@lru_cache(maxsize=1)
+def _linear_curve8() -> Floats:
+    return by_eights(_to_linear(np.linspace(0, 1, 256)))
+
+
+@lru_cache(maxsize=1)
+def _f_curve() -> Floats:
+    """Over the root of linear light times `INDEX_MAX`."""
+    return by_exponent(lambda index: _f((index / INDEX_MAX) ** 2), 5)
+
+
+@lru_cache(maxsize=1)
+def _encode_curve8() -> Floats:
+    """Over linear light times `INDEX_MAX`; half a level more, so that cutting it off rounds."""
+    return by_exponent(lambda light: _to_srgb(light / INDEX_MAX) * 255 + 0.5, 4)
+
+
+def _indices() -> Floats:
+    return np.arange(INDEX_MAX + 1, dtype=np.float32)
 
 
 @lru_cache(maxsize=1)

@@ -7,13 +7,17 @@
    The same bytes on every x86-64: loops are compiled for several generations of processors, but
    every value is computed by itself, in the order written (no fused multiply-add, no reordered
    sums: -ffp-contract=off, no -ffast-math). Tables are read by plain loads, outside of those
-   loops: gather instructions are slower than that on most processors.
+   loops: gather instructions are slower than that on most processors. Where there is AVX-512,
+   pictures of 8 bits need no tables: polynomials.py says how.
 
    Compiled by hatch_build.py, called by compiled.py; knows nothing of Python. */
 
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "pixels are stored as little-endian numbers"
@@ -45,6 +49,8 @@ typedef struct {
     const float *of_red, *of_green, *of_blue; /* what each value adds to linear Y */
     const float *f;                           /* f(Y) of an index */
     float index_max;
+    const float *f_curve8, *linear_curve8, *f_curve; /* see polynomials.py */
+    float y_of_rgb[3];
 
     /* What ab adds to f(X) and f(Z), as a small map to be stretched by cubic convolution. */
     const float *steps; /* (2, map_height, map_width) */
@@ -69,7 +75,10 @@ typedef struct {
     float to_rgb[9];             /* XYZ -> linear RGB times `white` */
     float white;
     const uint8_t *encode8; /* (65536): sRGB of linear light */
+    const float *encode_curve8;
     const float *encode16;  /* (65536, 2): sRGB of sqrt(linear light), and the way to the next */
+
+    int32_t narrow; /* not 0: without AVX-512, as a test wants it */
 
     /* Memory to work in. */
     float *wide;    /* (4, 2, width): rows of the map as wide as the picture */
@@ -83,7 +92,7 @@ typedef struct {
 } Rows;
 
 typedef struct {
-    uint16_t index[CHUNK];
+    _Alignas(64) uint16_t index[CHUNK];
     float fy[CHUNK], x[CHUNK], z[CHUNK]; /* x, z: the steps from fy to f(X), f(Z); then these */
     union {
         float light[3][CHUNK];
@@ -253,11 +262,16 @@ EVERY_PROCESSOR static void to_light(const Job *job, Chunk *c, int n)
     }
 }
 
+/* A sum with 2^23 has whole numbers as its last bits: to the nearest, and of two to the even one. */
 EVERY_PROCESSOR static void round_light(Chunk *c, int n)
 {
     for (int k = 0; k < 3; k++)
-        for (int i = 0; i < n; i++)
-            c->code[k][i] = (uint16_t)(int32_t)(c->u.light[k][i] + 0.5f);
+        for (int i = 0; i < n; i++) {
+            float sum = c->u.light[k][i] + 8388608.0f;
+            uint32_t bits;
+            memcpy(&bits, &sum, sizeof bits);
+            c->code[k][i] = (uint16_t)bits;
+        }
 }
 
 /* A pixel is one store, whose last byte the next pixel overwrites: a third of the stores. */
@@ -300,6 +314,239 @@ SCALAR static void write16(const float *table, const Chunk *c, int n, uint8_t *o
         memcpy(out, &pixel, i + 1 < n ? 8 : 6);
     }
 }
+
+/* Eight bits with AVX-512: 16 pixels at a time, from the file's bytes to the result's. The same
+   steps as above, and curves of polynomials whose coefficients lie in registers. */
+
+#if defined(__x86_64__)
+#define TARGET target("avx512f,avx512bw,avx512dq,avx512vl")
+#define WIDE __attribute__((TARGET, noinline))
+#define WIDE_INLINE __attribute__((TARGET, always_inline)) static inline
+
+typedef struct {
+    __m512 low[5], high[5]; /* of each term, from the constant on */
+} Curve;
+
+static inline int is_wide(const Job *job)
+{
+    return job->depth == 1 && !job->narrow && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+WIDE_INLINE Curve load_curve(const float *table, int terms)
+{
+    Curve curve;
+    for (int i = 0; i < terms; i++) {
+        curve.low[i] = _mm512_loadu_ps(table + 32 * i);
+        curve.high[i] = _mm512_loadu_ps(table + 32 * i + 16);
+    }
+    return curve;
+}
+
+WIDE_INLINE __m512 follow(const Curve *curve, int terms, __m512i segment, __m512 x)
+{
+    int i = terms - 1;
+    __m512 total = _mm512_permutex2var_ps(curve->low[i], segment, curve->high[i]);
+    while (i-- > 0) {
+        total = _mm512_mul_ps(total, x);
+        total = _mm512_add_ps(total,
+                              _mm512_permutex2var_ps(curve->low[i], segment, curve->high[i]));
+    }
+    return total;
+}
+
+WIDE_INLINE __m512i exponent_segment(__m512 x)
+{
+    return _mm512_srli_epi32(_mm512_castps_si512(x), 22);
+}
+
+/* A curve over 0 .. 255 and its foot. */
+WIDE_INLINE __m512 follow8(const Curve *curve, __m512 foot, __m512 slope, __m512i value)
+{
+    __m512 x = _mm512_cvtepi32_ps(value);
+    __m512 line = _mm512_add_ps(_mm512_mul_ps(slope, x), foot);
+    __mmask16 beyond = _mm512_cmpgt_epi32_mask(value, _mm512_set1_epi32(10));
+    return _mm512_mask_mov_ps(line, beyond, follow(curve, 4, _mm512_srli_epi32(value, 3), x));
+}
+
+/* 16 pixels that lie one byte or three bytes apart, a number of 32 bits each: of three bytes the
+   first one is the lowest. */
+WIDE_INLINE __m512i load16(const uint8_t *from, int step)
+{
+    if (step == 1)
+        return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)from));
+    const __m512i four = _mm512_setr_epi32(0, 1, 2, 0, 3, 4, 5, 0, 6, 7, 8, 0, 9, 10, 11, 0);
+    const __m512i spread = _mm512_broadcast_i32x4(
+        _mm_setr_epi8(0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1));
+    __m512i bytes = _mm512_inserti32x4(
+        _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)from)),
+        _mm_loadu_si128((const __m128i *)(from + 32)), 2);
+    return _mm512_shuffle_epi8(_mm512_permutexvar_epi32(four, bytes), spread);
+}
+
+/* The last pixels of a row with room behind them: of each all its channels, no byte more. */
+WIDE_INLINE __m512i load_last(const uint8_t *from, int step, int channels, int n)
+{
+    uint8_t some[48] = {0};
+    memcpy(some, from, (size_t)((n - 1) * step + channels));
+    return load16(some, step);
+}
+
+WIDE_INLINE void keep(Chunk *c, int i, __m512i index, __m512 fy)
+{
+    _mm256_store_si256((__m256i *)(c->index + i), _mm512_cvtepi32_epi16(index));
+    _mm512_store_ps(c->fy + i, fy);
+}
+
+WIDE_INLINE void wide_gray(const Job *job, const uint8_t *from, int step, int n, Chunk *c)
+{
+    const Curve f = load_curve(job->f_curve8, 4);
+    __m512 foot = _mm512_set1_ps(job->f_curve8[128]), slope = _mm512_set1_ps(job->f_curve8[129]);
+    for (int i = 0; i < n; i += 16) {
+        const uint8_t *at = from + i * step;
+        __m512i value = n - i > 16 ? load16(at, step) : load_last(at, step, 1, n - i);
+        value = _mm512_and_si512(value, _mm512_set1_epi32(255));
+        keep(c, i, value, follow8(&f, foot, slope, value));
+    }
+}
+
+WIDE static void wide_gray1(const Job *job, const uint8_t *from, int n, Chunk *c)
+{
+    wide_gray(job, from, 1, n, c);
+}
+
+WIDE static void wide_gray3(const Job *job, const uint8_t *from, int n, Chunk *c)
+{
+    wide_gray(job, from, 3, n, c);
+}
+
+WIDE static void wide_rgb(const Job *job, const uint8_t *from, int n, Chunk *c)
+{
+    const __m512i byte = _mm512_set1_epi32(255);
+    const Curve linear = load_curve(job->linear_curve8, 4), f = load_curve(job->f_curve, 5);
+    __m512 foot = _mm512_set1_ps(job->linear_curve8[128]);
+    __m512 slope = _mm512_set1_ps(job->linear_curve8[129]);
+    for (int i = 0; i < n; i += 16) {
+        __m512i rgb = n - i > 16 ? load16(from + i * 3, 3) : load_last(from + i * 3, 3, 3, n - i);
+        __m512 red = follow8(&linear, foot, slope, _mm512_and_si512(rgb, byte));
+        __m512 green =
+            follow8(&linear, foot, slope, _mm512_and_si512(_mm512_srli_epi32(rgb, 8), byte));
+        __m512 blue = follow8(&linear, foot, slope, _mm512_srli_epi32(rgb, 16));
+        red = _mm512_mul_ps(red, _mm512_set1_ps(job->y_of_rgb[0]));
+        green = _mm512_mul_ps(green, _mm512_set1_ps(job->y_of_rgb[1]));
+        blue = _mm512_mul_ps(blue, _mm512_set1_ps(job->y_of_rgb[2]));
+        __m512 light = _mm512_add_ps(_mm512_add_ps(red, green), blue);
+        __m512 root = _mm512_sqrt_ps(_mm512_min_ps(light, _mm512_set1_ps(1.0f)));
+        root = _mm512_mul_ps(root, _mm512_set1_ps(job->index_max));
+        __m512i index = _mm512_cvttps_epi32(_mm512_add_ps(root, _mm512_set1_ps(0.5f)));
+        root = _mm512_cvtepi32_ps(index);
+        keep(c, i, index, follow(&f, 5, exponent_segment(root), root));
+    }
+}
+
+WIDE_INLINE __m512 wide_cube(__m512 f)
+{
+    return _mm512_mul_ps(_mm512_mul_ps(f, f), f);
+}
+
+WIDE_INLINE __m512 wide_foot(__m512 f, __m512 epsilon, __m512 of_tangent)
+{
+    __m512 at = _mm512_max_ps(f, epsilon);
+    return _mm512_add_ps(wide_cube(at), _mm512_mul_ps(_mm512_sub_ps(f, at), of_tangent));
+}
+
+/* sRGB of one channel, in its lowest byte. */
+WIDE_INLINE __m512i wide_encode(const Curve *curve, const float *of, __m512 x, __m512 y, __m512 z,
+                                __m512 white)
+{
+    __m512 light = _mm512_add_ps(_mm512_mul_ps(x, _mm512_set1_ps(of[0])),
+                                 _mm512_mul_ps(z, _mm512_set1_ps(of[2])));
+    light = _mm512_add_ps(light, _mm512_mul_ps(y, _mm512_set1_ps(of[1])));
+    light = _mm512_min_ps(_mm512_max_ps(light, _mm512_setzero_ps()), white);
+    light = _mm512_roundscale_ps(light, _MM_FROUND_TO_NEAREST_INT);
+    return _mm512_cvttps_epi32(follow(curve, 4, exponent_segment(light), light));
+}
+
+WIDE static void wide_write(const Job *job, const Chunk *c, int n, uint8_t *out)
+{
+    const Curve curve = load_curve(job->encode_curve8, 4);
+    __m512 epsilon = _mm512_set1_ps(job->f_epsilon), of_tangent = _mm512_set1_ps(job->of_tangent);
+    __m512 white = _mm512_set1_ps(job->white);
+    const __m512i three = _mm512_broadcast_i32x4(
+        _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
+    const __m512i close = _mm512_setr_epi32(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 3, 3, 3, 3);
+    for (int i = 0; i < n; i += 16, out += 48) {
+        __m512 y = _mm512_load_ps(c->fy + i);
+        __m512 x = _mm512_add_ps(_mm512_load_ps(c->x + i), y);
+        __m512 z = _mm512_add_ps(_mm512_load_ps(c->z + i), y);
+        __m512 least = _mm512_min_ps(_mm512_min_ps(x, z), y);
+        if (_mm512_cmp_ps_mask(least, epsilon, _CMP_LT_OQ)) { /* something dark */
+            x = wide_foot(x, epsilon, of_tangent);
+            y = wide_foot(y, epsilon, of_tangent);
+            z = wide_foot(z, epsilon, of_tangent);
+        } else {
+            x = wide_cube(x);
+            y = wide_cube(y);
+            z = wide_cube(z);
+        }
+        __m512i red = wide_encode(&curve, job->to_rgb, x, y, z, white);
+        __m512i green = wide_encode(&curve, job->to_rgb + 3, x, y, z, white);
+        __m512i blue = wide_encode(&curve, job->to_rgb + 6, x, y, z, white);
+        __m512i pixel = _mm512_or_si512(_mm512_slli_epi32(green, 8), _mm512_slli_epi32(blue, 16));
+        pixel = _mm512_shuffle_epi8(_mm512_or_si512(pixel, red), three);
+        pixel = _mm512_permutexvar_epi32(close, pixel);
+        if (n - i >= 16) {
+            _mm512_mask_storeu_epi32(out, 0x0FFF, pixel);
+        } else {
+            uint8_t last[64];
+            _mm512_storeu_si512(last, pixel);
+            memcpy(out, last, 3 * (size_t)(n - i));
+        }
+    }
+}
+
+/* Whether f(Y) and numbers of n pixels have been read; and whether they have been written. */
+static int read_wide(const Job *job, const uint8_t *from, int n, Chunk *c)
+{
+    if (!is_wide(job))
+        return 0;
+    if (job->channels == 1 && job->pixel_step == 1)
+        wide_gray1(job, from, n, c);
+    else if (job->channels == 1 && job->pixel_step == 3)
+        wide_gray3(job, from, n, c);
+    else if (job->channels == 3 && job->pixel_step == 3 && job->channel_step == 1)
+        wide_rgb(job, from, n, c);
+    else
+        return 0;
+    return 1;
+}
+
+static int write_wide(const Job *job, const Chunk *c, int n, uint8_t *out)
+{
+    if (!is_wide(job))
+        return 0;
+    wide_write(job, c, n, out);
+    return 1;
+}
+#else
+static int is_wide(const Job *job)
+{
+    (void)job;
+    return 0;
+}
+
+static int read_wide(const Job *job, const uint8_t *from, int n, Chunk *c)
+{
+    (void)job, (void)from, (void)n, (void)c;
+    return 0;
+}
+
+static int write_wide(const Job *job, const Chunk *c, int n, uint8_t *out)
+{
+    (void)job, (void)c, (void)n, (void)out;
+    return 0;
+}
+#endif
 
 /* Rows */
 
@@ -362,6 +609,8 @@ static void compress_blocks(const Job *job, int64_t left, int n, Chunk *c)
 static void read_pixels(const Job *job, int64_t y, int64_t left, int n, Chunk *c)
 {
     const uint8_t *from = job->pixels + y * job->row_step + left * job->pixel_step;
+    if (read_wide(job, from, n, c))
+        return;
     if (job->channels == 1) {
         read_gray(job, from, n, c);
     } else {
@@ -382,8 +631,10 @@ static void merge_chunk(const Job *job, int64_t y, int64_t left, int n, const fl
         stretch(rows, job->row_keys + 4 * y, n, channel ? c.z : c.x);
     }
     compress_blocks(job, left, n, &c);
-    to_light(job, &c, n);
     uint8_t *out = job->out + (y * job->width + left) * 3 * job->depth;
+    if (write_wide(job, &c, n, out))
+        return;
+    to_light(job, &c, n);
     if (job->depth == 1) {
         round_light(&c, n);
         write8(job->encode8, &c, n, out);
@@ -431,6 +682,13 @@ void recolor_bands(const Job *job, int64_t bands, float *out)
             }
         }
     }
+}
+
+/* Whether pictures of 8 bits go through AVX-512 here. */
+int32_t recolor_is_wide(void)
+{
+    Job job = {.depth = 1};
+    return is_wide(&job);
 }
 
 int64_t recolor_job_bytes(void)
