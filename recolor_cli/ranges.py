@@ -39,6 +39,10 @@ RANGES = {
     "photos": Range(int, 1, math.inf),
     "preview_size": Range(int, 256, 16384),
 }
+LISTS = {  # of `recolor compare`, and the setting that each part of one is
+    "sizes": "input_size", "saturations": "saturation",
+    "warmths": "warmth", "temperatures": "temperature",
+}  # fmt: skip
 DEVICE = re.compile(r"auto|cpu|mps|cuda(?::(\d+))?")
 
 
@@ -67,6 +71,12 @@ def misfit(name: str, value: Any) -> str:
         except UsageError:
             return "must be I/N, from 1/N to N/N, such as 1/4"
         return ""
+    if name in LISTS:
+        try:
+            parts = parse_list(name, value)
+        except UsageError:
+            return "must be numbers with commas between them"
+        return next(filter(None, (misfit(LISTS[name], part) for part in parts)), "")
     allowed = range_of(name)
     if allowed is None or (name == "variants" and not value):
         return ""
@@ -102,6 +112,26 @@ def checked(name: str, value: Any, shown: str = "") -> Any:
         got = f"{value:g}" if isinstance(value, float) else f"{value!s:.{LONGEST}}"
         raise UsageError(f"{shown or '--' + name.replace('_', '-')} {wrong}, got {got}")
     return value
+
+
+def parse_list(name: str, text: str) -> list[Any]:
+    """The numbers of one of `LISTS`.
+
+    >>> parse_list("sizes", "256, 384")
+    [256, 384]
+
+    Raises:
+        UsageError: A part is no number, or no whole one.
+    """
+    allowed = range_of(LISTS[name])
+    assert allowed is not None, name
+    numbers = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        try:
+            numbers.append(allowed.kind(part))
+        except ValueError:
+            raise UsageError(f"--{name} has {part!r}, which is no number") from None
+    return numbers
 
 
 def parse_shard(text: str) -> tuple[int, int]:

@@ -16,6 +16,7 @@ import typer
 from recolor_cli.cli.app import COMMANDS, app, main
 from recolor_cli.cli.config_file import find_files
 from recolor_cli.cli.keys import keys_of, leaves
+from recolor_cli.cli.variables import OTHERS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -183,6 +184,103 @@ def test_the_nearest_and_the_most_particular_wins(
     assert taken(monkeypatch, "colorize", "x")["device"] == expected
 
 
+# Command, file, words: what the command itself would refuse, were it typed.
+OUT_OF_RANGE = [
+    ("colorize", "[colorize]\nsaturation = 50", "colorize.saturation = 50; it must be 0 to 10"),
+    ("colorize", "[colorize]\nsaturation = nan", "saturation = nan; it must be 0 to 10"),
+    ("colorize", f"[colorize]\nsaturation = {10**400}", "; it must be 0 to 10"),
+    ("colorize", "[colorize]\nquality = 0", "quality = 0; it must be 1 to 100"),
+    ("colorize", f"[colorize]\nquality = {10**400}", "; it must be 1 to 100"),
+    ("colorize", "[colorize]\nwarmth = -81", "warmth = -81; it must be -80 to 80"),
+    ("colorize", "[colorize]\ntemperature = 0", "temperature = 0; it must be 0.01 to 10"),
+    ("colorize", "[colorize]\ninput-size = 8", "input-size = 8; it must be 16 to 4096"),
+    ("colorize", "[colorize]\nmax-pixels = 0", "max-pixels = 0; it must be 1 or more"),
+    ("colorize", "[colorize]\nvariants = 1", "variants = 1; it must be 2 to 23"),
+    ("colorize", "[colorize]\nseed = -1", "seed = -1; it must be 0 to 2147483647"),
+    ("colorize", "[colorize]\nshard = '3/2'", 'shard = "3/2"; it must be I/N, from 1/N to N/N'),
+    ("colorize", "[colorize]\nshard = 'half'", 'shard = "half"; it must be I/N, from 1/N'),
+    (
+        "colorize",
+        "[colorize]\ndevice = 'gpu'",
+        'device = "gpu"; it must be auto, cpu, cuda, cuda:N',
+    ),
+    (
+        "colorize",
+        "device = 'gpu'\n[colorize]",
+        'device = "gpu"; it must be auto, cpu, cuda, cuda:N',
+    ),
+    ("colorize", "workers = 5000\n[colorize]", "workers = 5000; it must be 1 to 1024"),
+    ("compare", "[compare]\nsizes = '256,8'", 'sizes = "256,8"; it must be 16 to 4096'),
+    ("compare", "[compare]\nwarmths = '5,warm'", "it must be numbers with commas between them"),
+    ("benchmark", "[benchmark]\nmegapixels = 501", "megapixels = 501; it must be 0.01 to 500"),
+    ("benchmark", "[benchmark]\nphotos = 0", "photos = 0; it must be 1 or more"),
+    ("gallery", "[gallery]\npreview-size = 9", "preview-size = 9; it must be 256 to 16384"),
+    ("eval", "[eval]\nsaturation = 11", "eval.saturation = 11; it must be 0 to 10"),
+    ("train", "[train]\ndevice = 'gpu'", 'train.device = "gpu"; it must be auto'),
+    ("train", "[train]\nrecipe = 'tinny'", "it must be a recipe; did you mean 'tiny'?"),
+    ("train", "[train]\nset = ['lr']", 'it must be "FIELD=VALUE"'),
+    ("data", "[data.split]\nval-share = nan", "val-share = nan; it must be 0 to 0.9"),
+]
+
+
+@pytest.mark.parametrize(("command", "text", "words"), OUT_OF_RANGE)
+def test_config_refuses_what_the_command_would(
+    here: Path, capsys: pytest.CaptureFixture[str], command: str, text: str, words: str
+) -> None:
+    (here / "recolor.toml").write_text(text)
+    for argv in (["config"], ["config", "--json"], ["config", command]):
+        code, out, err = call(capsys, *argv)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert words in err
+        assert "'recolor.toml' has " in err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[colorize]\nvariants = 0\nseed = 2147483647\nshard = '2/2'\nmax-pixels = 1\nwarmth = -80",
+        "[train]\nseed = 4294967296",  # of another kind than the seed of colorize
+        "[compare]\nsizes = ' 256, 384,'\ntemperatures = '0.1,1'",
+        "device = 'cuda:12'\nbatch-size = 4096\nworkers = 1024",
+        "[data.split]\nmin-colorfulness = inf",
+        "\ufeff[colorize]\nsaturation = 1.5",  # as Windows' editors save UTF-8
+    ],
+)
+def test_what_a_command_takes_passes_and_is_shown_as_json(
+    here: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    (here / "recolor.toml").write_text(text, encoding="utf-8")
+    code, out, err = call(capsys, "config", "--json")
+    assert (code, err.count("\n")) == (0, 1), err
+    assert [record for record in map(json.loads, out.splitlines()) if record.get("from")]
+    assert call(capsys, "config")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (Path.mkdir, "recolor.toml' is a folder, and should be a file; rename it"),
+        (lambda path: path.symlink_to("gone.toml"), "recolor.toml' is a link to nothing; mend it"),
+    ],
+)
+def test_what_should_be_a_file_and_is_none_is_told(
+    here: Path, capsys: pytest.CaptureFixture[str], make: Any, words: str
+) -> None:
+    own = here.parents[1] / "own" / "recolor"
+    own.mkdir(parents=True)
+    for folder in (here, here.parent, own):
+        make(folder / "recolor.toml")
+        for argv in (["config"], ["recipes", "tiny"]):
+            code, out, err = call(capsys, *argv)
+            assert (code, out, err.count("\n")) == (2, "", 1)
+            assert words in err
+        (folder / "recolor.toml").rename(folder / "other")
+    (here / "pyproject.toml").mkdir()  # other people's
+    assert call(capsys, "recipes", "tiny")[0] == 0
+    code, _, err = call(capsys, "--config", str(here), "recipes", "tiny")
+    assert (code, "is a folder" in err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -207,8 +305,13 @@ def test_the_nearest_and_the_most_particular_wins(
         ("[colorize", "is not TOML"),
         (b"\xff\xfe", "is not TOML"),
         ("[colorize.inner]\nx = 1", "colorize.inner, which is no option"),
-        ("[colorize]\nsaturation = 99",
-         "--saturation must be 0 to 10, got 99 (--saturation comes from 'recolor.toml')"),
+        ("[colorize]\nsaturation = 99", "colorize.saturation = 99; it must be 0 to 10"),
+        *((text, words) for _, text, words in OUT_OF_RANGE if "[colorize]" in text),
+        ("batch-size = 1\nbatch_size = 2", "has batch-size and batch_size, which are one; drop"),
+        ("[colorize]\ninput_size = 64\ninput-size = 64",
+         "has colorize.input_size and colorize.input-size, which are one; drop either"),
+        ("[colorize]\nsaturation = '\u00e9'".encode("latin-1"), "not TOML: it is not in UTF-8"),
+        ("[colorize]\nsaturation = 1".encode("utf-16"), "not TOML: it is not in UTF-8"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_that_names_file_and_key(
@@ -232,7 +335,9 @@ def test_a_mistake_is_one_line_that_names_file_and_key(
         ("RECOLOR_QUIET", "perhaps", "RECOLOR_QUIET=perhaps, which should be true or false"),
         ("RECOLOR_PRECISION", "fp61", "RECOLOR_PRECISION=fp61; did you mean 'fp16'?"),
         ("RECOLOR_COLORIZE_SATURATION", "11",
-         "got 11 (--saturation comes from 'RECOLOR_COLORIZE_SATURATION')"),
+         "RECOLOR_COLORIZE_SATURATION=11; it must be 0 to 10"),
+        ("RECOLOR_DEVICE", "gpu", "RECOLOR_DEVICE=gpu; it must be auto, cpu"),
+        ("RECOLOR_COLORIZE_SHARD", "3/2", "RECOLOR_COLORIZE_SHARD=3/2; it must be I/N"),
         ("RECOLOR_CONFIG", "nowhere.toml", "no file 'nowhere.toml'"),
     ],
 )  # fmt: skip
@@ -244,6 +349,15 @@ def test_a_mistake_in_the_environment_names_the_variable(
     code, _, err = call(capsys, "colorize", "x", "-o", "y")
     assert (code, err.count("\n")) == (2, 1)
     assert words in err
+
+
+def test_options_that_do_not_fit_together_are_blamed_on_the_file(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "recolor.toml").write_text("[colorize]\ncluster = 'auto'\n")
+    code, _, err = call(capsys, "colorize", "-", "-o", "-")
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.endswith("(--cluster comes from 'recolor.toml')\n")
 
 
 def test_a_typed_option_is_not_blamed_on_the_file(
@@ -297,6 +411,57 @@ def test_config_shows_values_and_where_they_come_from(
             "variables": ["RECOLOR_DATA_SPLIT_VAL_SHARE"]} in records  # fmt: skip
     code, _, err = call(capsys, "config", "colorise")
     assert (code, "did you mean 'colorize'?" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("variables", "line"),
+    [
+        ({"RECOLOR_COLORIZE_QUALTY": "2"},
+         "RECOLOR_COLORIZE_QUALTY of the environment; did you mean 'RECOLOR_COLORIZE_QUALITY'?"),
+        ({"RECOLOR_SATURATON": "2"},
+         "RECOLOR_SATURATON of the environment; did you mean 'RECOLOR_COLORIZE_SATURATION'?"),
+        ({"RECOLOR_DEVICES": "cpu"},
+         "RECOLOR_DEVICES of the environment; did you mean 'RECOLOR_DEVICE'?"),
+        ({"RECOLOR_DRY_RUN": "1"}, "RECOLOR_DRY_RUN of the environment; type --dry-run"),
+        ({"RECOLOR_COLORIZE_DRY_RUN": "1"},
+         "RECOLOR_COLORIZE_DRY_RUN of the environment; type --dry-run"),
+        ({"RECOLOR_XYZZY": "1"}, "RECOLOR_XYZZY of the environment; unset it"),
+        ({"RECOLOR_XYZZY": "1", "RECOLOR_OFLINE": "1"},
+         "RECOLOR_OFLINE (did you mean 'RECOLOR_OFFLINE'?), RECOLOR_XYZZY of the environment; "
+         "correct or unset them"),
+        ({"RECOLOR_SATURATON": ""}, ""),
+        ({"RECOLOR_TRAIN_SEED": "3", "RECOLOR_DATA_SPLIT_OUT": "x", "RECOLOR_DEVICE": "cpu"}, ""),
+        ({"RECOLOR_CACHE": "x", "RECOLOR_MERGE": "numpy", "RECOLOR_CONFIG": "none",
+          "_RECOLOR_X": "x", "RECOLORED": "x"}, ""),
+        ({"RECOLOR_XYZZY": "1", "RECOLOR_QUIET": "1"}, ""),
+        ({"RECOLOR_XYZZY": "1", "RANK": "1"}, ""),
+    ],
+)  # fmt: skip
+def test_a_variable_that_nothing_reads_is_told_once(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    variables: dict[str, str], line: str,
+) -> None:  # fmt: skip
+    for name, text in variables.items():
+        monkeypatch.setenv(name, text)
+    told = f"nothing reads {line}\n" if line else ""
+    code, _, err = call(capsys, "colorize", "no-such-photo.jpg", "-o", "out")
+    first, _, rest = err.rpartition("recolor: ")
+    assert (code, first) == (2, told)
+    assert "no-such-photo" in rest
+    if "RECOLOR_QUIET" not in variables:
+        assert call(capsys, "recipes", "tiny")[::2] == (0, told)
+        assert call(capsys, "config")[2].startswith(told)
+    err = call(capsys, "colorize", "no-such-photo.jpg", "-o", "out", "--quiet")[2]
+    assert err == f"recolor: {rest}"
+    assert "nothing reads" not in call(capsys, "colorize", "--help")[2]
+
+
+def test_every_variable_that_the_program_reads_is_known() -> None:
+    source = "\n".join(path.read_text() for path in (ROOT / "recolor_cli").rglob("*.py"))
+    written = set(re.findall(r'"(RECOLOR_[A-Z_]*[A-Z])"', source))
+    known = {variable for _, key in all_keys() for variable in key.variables}
+    assert written <= known | OTHERS
+    assert written >= OTHERS
 
 
 def test_every_option_that_counts_has_a_kind_that_can_be_checked() -> None:

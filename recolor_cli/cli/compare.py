@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +20,7 @@ from recolor_cli.cli.options import (
     QuietOpt,
 )
 from recolor_cli.errors import UsageError
+from recolor_cli.ranges import parse_list
 
 EPILOG = "\n\n".join(
     (
@@ -149,12 +149,6 @@ def _axis(asked: dict[str, str]) -> tuple[str, list[Any]]:
         got = " and ".join(f"--{name}" for name in asked) or "nothing"
         raise UsageError(f"a sheet varies one thing, got {got}; use one of {options}")
     ((name, text),) = asked.items()
-    kinds: dict[str, Callable[[str], Any]] = {"models": str, "sizes": int}
-    kind = kinds.get(name, float)
-    values = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        try:
-            values.append(kind(part))
-        except ValueError:
-            raise UsageError(f"--{name} has {part!r}, which is no number") from None
-    return name, values
+    if name == "models":
+        return name, [part for part in map(str.strip, text.split(",")) if part]
+    return name, parse_list(name, text)

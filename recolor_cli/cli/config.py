@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,7 +26,6 @@ EPILOG = "\n\n".join(
         "pyproject.toml's tool.recolor here or above, then your own file, then defaults",
     )
 )
-OTHER_VARIABLES = {"RECOLOR_CONFIG", "RECOLOR_CACHE", "RECOLOR_WEIGHTS_JSON", "RECOLOR_MERGE"}
 
 
 def config(
@@ -46,7 +45,7 @@ def config(
     files = find_files(Path.cwd(), root.obj)
     wanted = tuple(command or ())
     shown: list[tuple[str, Setting]] = []
-    variables, names = set(OTHER_VARIABLES), []
+    names = []
     for name in root.command.list_commands(root):
         group = root.command.get_command(root, name)
         for words, leaf in leaves(group, (name,)):
@@ -57,7 +56,6 @@ def config(
                 )
             names.append(" ".join(words))
             for setting in resolve(keys, words, files):
-                variables.update(setting.key.variables)
                 if words[: len(wanted)] == wanted and (wanted or setting.origin):
                     shown.append((" ".join(words), setting))
     asked = " ".join(wanted)
@@ -67,10 +65,6 @@ def config(
             or "'recolor --help' lists them"
         )
         raise UsageError(f"no command '{asked}'; {near}")
-    for variable in sorted(os.environ):
-        if variable.startswith("RECOLOR_") and variable not in variables:
-            near = did_you_mean(variable, variables)
-            console.warning(f"nothing reads {variable} of the environment; {near or 'unset it'}")
     _show(shown, [file.shown for file in files], console, everything=bool(wanted))
 
 
@@ -102,6 +96,9 @@ def _show(
 
 
 def _plain(value: Any) -> Any:
+    """As JSON has it, which knows no infinity."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 

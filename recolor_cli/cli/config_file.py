@@ -57,6 +57,7 @@ def find_files(folder: Path, choice: str | None = None) -> list[ConfigFile]:
         return []
     if choice:
         path = Path(choice).expanduser().absolute()
+        _refuse_folder(path)
         if not os.path.isfile(path):  # False where nobody may look, too
             raise UsageError(f"no file '{choice}'; --config (or {CHOICE}) names a file, or none")
         return [ConfigFile(path, _settings(path) or {})]
@@ -67,12 +68,23 @@ def find_files(folder: Path, choice: str | None = None) -> list[ConfigFile]:
             found.append(project)
             break
     own = user_file()
+    _refuse_folder(own)
     if os.path.isfile(own) and own not in [file.path for file in found]:
         found.append(ConfigFile(own, _settings(own) or {}))
     return found
 
 
+def _refuse_folder(path: Path) -> None:
+    """What is named like a file with settings and is none was meant to be one."""
+    if os.path.isdir(path):
+        raise UsageError(f"'{path}' is a folder, and should be a file; rename it, or {CHOICE}=none")
+    if os.path.islink(path) and not os.path.exists(path):
+        raise UsageError(f"'{path}' is a link to nothing; mend it, or {CHOICE}=none")
+
+
 def _read(path: Path) -> ConfigFile | None:
+    if path.name == FILE:
+        _refuse_folder(path)
     settings = _settings(path) if os.path.isfile(path) else None
     return None if settings is None else ConfigFile(path, settings)
 
@@ -85,12 +97,16 @@ def _settings(path: Path) -> Mapping[str, Any] | None:
         content = path.read_bytes()
         if path.name == PROJECT_FILE and b"recolor" not in content:
             return None  # other people's projects need not even be TOML
-        everything = tomllib.loads(content.decode())
+        everything = tomllib.loads(content.decode("utf-8-sig"))  # some editors put a mark first
     except OSError as error:
         raise UsageError(
             f"'{path}' cannot be read: {error.strerror}; mend it, or {CHOICE}=none"
         ) from None
-    except ValueError as error:  # no TOML, or no UTF-8
+    except UnicodeDecodeError:
+        raise UsageError(
+            f"'{path}' is not TOML: it is not in UTF-8; save it so, or {CHOICE}=none"
+        ) from None
+    except ValueError as error:
         raise UsageError(f"'{path}' is not TOML: {error}; mend it, or {CHOICE}=none") from None
     if path.name != PROJECT_FILE:
         return everything

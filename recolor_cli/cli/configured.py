@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from recolor_cli.cli.config_file import ConfigFile, find_files
+from recolor_cli.cli.console import Console
 from recolor_cli.cli.keys import TYPED_ONLY, Key, general_names, keys_of, leaves, plain
+from recolor_cli.cli.variables import unread
 from recolor_cli.errors import UsageError
 from recolor_cli.recipes import did_you_mean
 
@@ -35,7 +37,8 @@ def prepare(command: Any, words: Sequence[str]) -> None:
 
     Each gets its variables, which `--help` is not to list one by one, and each flag a `--no-FLAG`,
     which takes back what a file says; nothing else needs it, so `--help` does not show it either.
-    An error about an option that was not typed says who asked for it.
+    An error about an option that was not typed says who asked for it, and a variable that nothing
+    reads is told.
     """
     for path, leaf in leaves(command, tuple(words)):
         keys = {key.parameter: key for key in keys_of(leaf, path)}
@@ -62,6 +65,7 @@ def _let_take_back(parameter: Any, flag: str) -> None:
 
 def _blaming(invoke: Callable[[Any], Any], keys: Mapping[str, Key]) -> Callable[[Any], Any]:
     def invoked(ctx: Any) -> Any:
+        _tell_unread(ctx)
         try:
             return invoke(ctx)
         except UsageError as error:
@@ -78,6 +82,15 @@ def _blaming(invoke: Callable[[Any], Any], keys: Mapping[str, Key]) -> Callable[
             raise type(error)(f"{text} ({', '.join(guilty)})") from None
 
     return invoked
+
+
+def _tell_unread(ctx: Any) -> None:
+    """Of several processes that train together the first one tells."""
+    root = ctx.find_root()
+    if ctx.params.get("quiet") or os.environ.get("RANK", "0") != "0":
+        return
+    if line := unread(root):
+        Console().warning(line)
 
 
 def configure(ctx: Any, command: Any, words: Sequence[str], choice: str | None) -> None:
@@ -158,6 +171,7 @@ def check_names(
         UsageError: A command or option of that name does not exist.
     """
     general = general_names()
+    _refuse_twice(file, file.settings, "")
     for name, value in file.settings.items():
         if isinstance(value, dict):
             if name not in known:
@@ -177,6 +191,7 @@ def check_names(
         place = ".".join(words[: depth + 1])
         if not isinstance(table, dict):
             raise UsageError(f"'{file.shown}' has {place} = ..., which is a table; write [{place}]")
+        _refuse_twice(file, table, f"{place}.")
         parts = known.get(word, set()) if depth == 0 and len(words) > 1 else set()
         names = parts or {key.name for key in keys}
         for name in table:
@@ -190,6 +205,16 @@ def check_names(
             raise UsageError(
                 f"'{file.shown}' has {place}.{name}, which is no option; "
                 f"{did_you_mean(plain(name), names) or lists}"
+            )
+
+
+def _refuse_twice(file: ConfigFile, table: Mapping[str, Any], place: str) -> None:
+    """`batch-size` and `batch_size` in one table: nobody can say which was meant."""
+    seen: dict[str, str] = {}
+    for name in table:
+        if (other := seen.setdefault(plain(name), name)) != name:
+            raise UsageError(
+                f"'{file.shown}' has {place}{other} and {place}{name}, which are one; drop either"
             )
 
 

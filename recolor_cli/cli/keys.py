@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -15,7 +17,8 @@ from typer.models import OptionInfo
 from recolor_cli.cli import options
 from recolor_cli.cli.config_file import against
 from recolor_cli.errors import UsageError
-from recolor_cli.recipes import did_you_mean
+from recolor_cli.ranges import misfit
+from recolor_cli.recipes import RECIPES, did_you_mean
 
 # Of one call only; in a file they would do again and again what was wanted once.
 TYPED_ONLY = {"config", "help", "version", "install-completion", "show-completion", "dry-run",
@@ -42,6 +45,7 @@ class Key:
         many: whether it is a list.
         choices: all that it can be; () if it is free.
         low, high: its range; None if open.
+        rule: how a value does not fit the command beyond that, as `ranges.misfit`; "" if it does.
         variables: of the environment, the one that wins first.
         help: what it does.
         default: without any of this.
@@ -54,6 +58,7 @@ class Key:
     choices: tuple[str, ...]
     low: float | None
     high: float | None
+    rule: Callable[[Any], str]
     variables: tuple[str, ...]
     help: str
     default: Any
@@ -78,7 +83,7 @@ class Key:
     def _check_one(self, value: Any, place: str, path: Path | None) -> Any:
         wanted: Any = str if self.kind is Path else self.kind
         if self.kind is float and type(value) is int:
-            value = float(value)
+            value = float(value) if abs(value) < 1e300 else math.inf  # which is in no range
         if type(value) is not wanted:
             raise UsageError(
                 f"{place}, which should be {KINDS[self.kind][0]}; write {self._example()}"
@@ -87,10 +92,12 @@ class Key:
             near = did_you_mean(value, self.choices)
             known = f"one of {', '.join(self.choices)}"
             raise UsageError(f"{place}; {near or known}")
-        if (self.low is not None and value < self.low) or (
-            self.high is not None and value > self.high
+        if (self.low is not None and not value >= self.low) or (  # NaN is neither
+            self.high is not None and not value <= self.high
         ):
             raise UsageError(f"{place}; it must be {self._range()}")
+        if wrong := self.rule(value):
+            raise UsageError(f"{place}; it {wrong}")
         if path is not None and self._is_path(value):
             return against(path, value)
         return value
@@ -168,12 +175,30 @@ def keys_of(command: Any, words: Sequence[str]) -> list[Key]:
                 choices=choices,
                 low=info.min if info else None,
                 high=info.max if info else None,
+                rule=_rule(words, plain(name)),
                 variables=(own, shared) if shared else (own,),
                 help=parameter.help or "",
                 default=parameter.default,
             )
         )
     return keys
+
+
+def _rule(words: Sequence[str], name: str) -> Callable[[Any], str]:
+    """How a command judges a value, so that a file hears the same before it runs."""
+    if words[0] != "train" or name == "device":
+        return partial(misfit, name.replace("-", "_"))
+    return {"recipe": _no_recipe, "set": _no_field}.get(name, lambda _value: "")
+
+
+def _no_recipe(name: str) -> str:
+    if name in RECIPES:
+        return ""
+    return f"must be a recipe; {did_you_mean(name, RECIPES) or 'recolor recipes lists them'}"
+
+
+def _no_field(change: str) -> str:
+    return "" if "=" in change else 'must be "FIELD=VALUE"'
 
 
 def plain(name: str) -> str:
@@ -207,7 +232,7 @@ def _kind(hint: Any) -> tuple[type, bool, tuple[str, ...]]:
 def _number(text: str, kind: type) -> Any:
     """A variable's text; as it is, where it is not of that kind, to be refused."""
     if kind is bool:
-        lowered = text.lower()
+        lowered = text.strip().lower()  # as Typer does
         return True if lowered in TRUE else False if lowered in FALSE else text
     if kind in (int, float):
         try:

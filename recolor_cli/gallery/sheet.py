@@ -21,6 +21,7 @@ from recolor_cli.images.orientation import orient
 from recolor_cli.images.photo import Frame, Photo, Provenance
 from recolor_cli.images.read import read_photo, read_provenance
 from recolor_cli.images.write import encode_photo
+from recolor_cli.ranges import LISTS
 
 CELL_PX = 640  # long side of each picture
 MARGIN_PX, LABEL_PX, FONT_PX = 16, 34, 22
@@ -28,8 +29,7 @@ QUALITY = 92
 MOST = 24  # values; more do not fit into anybody's eye
 PAPER, INK = (250, 250, 248), (20, 20, 20)
 
-AXES = {"models": "model", "sizes": "input_size", "saturations": "saturation",
-        "warmths": "warmth", "temperatures": "temperature"}  # fmt: skip
+AXES = {"models": "model", **LISTS}
 """What can be varied, and the setting that each is."""
 
 
