@@ -44,7 +44,7 @@ def by_exponent(curve: Callable[[Doubles], Doubles], terms: int) -> Floats:
     place = np.cos((np.arange(terms) + 0.5) * np.pi / terms)
     x = (start + half)[:, None] + half[:, None] * place
     powers = (x / start[:, None])[..., None] ** np.arange(terms)  # near 1, so that it is solvable
-    fitted: Doubles = np.linalg.solve(powers, curve(x)[..., None])[..., 0]
+    fitted: Doubles = np.asarray(np.linalg.solve(powers, curve(x)[..., None])[..., 0], float)
     fitted /= start[:, None] ** np.arange(terms)
     return _columns(fitted, _exponent_segment(start.astype(np.float32)))
 
