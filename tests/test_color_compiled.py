@@ -127,6 +127,23 @@ def test_avx_512_gives_the_same_bytes(view: str, spread: float) -> None:
         np.testing.assert_array_equal(made[0][1], made[1][1])
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_one_value_that_differs_anywhere_is_found(dtype: type) -> None:
+    library = merge_ways()["compiled"]
+    assert library is not None
+    rng = np.random.default_rng(0)
+    for width in (1, 2, 7, 8, 9, 16, 17, 40):
+        gray = rng.integers(0, np.iinfo(dtype).max, (3, width, 1)).astype(dtype).repeat(3, axis=2)
+        assert library.is_gray(gray)
+        assert library.is_gray(gray[::-1])
+        for place in range(gray.size):
+            colored = gray.copy()
+            colored.flat[place] ^= dtype(1 << 7 * dtype(0).itemsize)
+            assert not library.is_gray(colored)
+    assert library.is_gray(gray[:, ::2]) is None
+    assert library.is_gray(gray[:, :, ::-1]) is None
+
+
 class Narrow:
     """The library, with or without AVX-512."""
 
@@ -138,6 +155,9 @@ class Narrow:
 
     def bands(self, pixels: np.ndarray, count: int, **values: object) -> np.ndarray:
         return self.library.bands(pixels, count, narrow=self.narrow, **values)
+
+    def is_gray(self, pixels: np.ndarray) -> bool | None:
+        return self.library.is_gray(pixels)
 
 
 def test_nothing_beyond_the_picture_is_written() -> None:

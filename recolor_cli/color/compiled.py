@@ -96,6 +96,8 @@ class CompiledMerge:
         """Load it and compare it with strip.c."""
         self._library = ctypes.CDLL(str(path))
         self._library.recolor_source.restype = ctypes.c_char_p
+        self._library.recolor_is_gray.argtypes = [ctypes.POINTER(_Job)]
+        self._library.recolor_is_gray.restype = ctypes.c_int32
         self._library.recolor_job_bytes.restype = ctypes.c_int64
         self._library.recolor_is_wide.restype = ctypes.c_int32
         self._library.recolor_merge.argtypes = [ctypes.POINTER(_Job)]
@@ -154,6 +156,12 @@ class CompiledMerge:
         job = _job(pixels, values)
         self._library.recolor_bands(ctypes.byref(job), count, means.ctypes.data)
         return means
+
+    def is_gray(self, pixels: NDArray[Any]) -> bool | None:
+        """Whether all channels of (H, W, 3) are equal; None where they are not side by side."""
+        if pixels.strides[1:] != (3 * pixels.itemsize, pixels.itemsize):
+            return None
+        return bool(self._library.recolor_is_gray(ctypes.byref(_job(pixels, {}))))
 
 
 def _job(pixels: NDArray[Any], values: dict[str, Any]) -> _Job:

@@ -143,6 +143,10 @@ def gray_plane(pixels: Pixels) -> Pixels:
     """
     if pixels.ndim == 2:
         return pixels
+    compiled = compiled_merge()
+    is_gray = compiled.is_gray(pixels) if compiled else None
+    if is_gray is not None:
+        return pixels[..., 0] if is_gray else pixels
     for rows in strips(pixels):
         red, green, blue = cv2.split(pixels[rows])
         if not (np.array_equal(red, green) and np.array_equal(green, blue)):

@@ -1,5 +1,6 @@
 /* The merge of merge.py in one pass: a photograph's own luminance + a stretched ab map -> sRGB.
-   And what comes before: its luminance, averaged over bands of rows, as in lab.py.
+   And what comes before: whether it is grey, and its luminance, averaged over bands of rows, as in
+   lab.py.
 
    A row goes through the processor in chunks that stay in its first cache, each step a plain loop
    over one chunk. merge.py is what this is held to: all tables and constants come from there.
@@ -682,6 +683,35 @@ void recolor_bands(const Job *job, int64_t bands, float *out)
             }
         }
     }
+}
+
+/* Whether the three channels of a picture, side by side, are equal everywhere: eight bytes at a time
+   beside the same ones of the next channel, but for what the last channel stands beside. */
+int32_t recolor_is_gray(const Job *job)
+{
+    size_t depth = (size_t)job->depth, row = (size_t)job->width * 3 * depth;
+    uint8_t pattern[24];
+    uint64_t masks[3];
+    for (size_t i = 0; i < sizeof pattern; i++)
+        pattern[i] = i / depth % 3 == 2 ? 0 : 255;
+    memcpy(masks, pattern, sizeof masks);
+    for (int64_t y = 0; y < job->height; y++) {
+        const uint8_t *from = job->pixels + y * job->row_step;
+        uint64_t differ = 0;
+        size_t at = 0;
+        for (; at + 24 + depth <= row; at += 24)
+            for (size_t k = 0; k < 3; k++) {
+                uint64_t one, next;
+                memcpy(&one, from + at + 8 * k, 8);
+                memcpy(&next, from + at + 8 * k + depth, 8);
+                differ |= (one ^ next) & masks[k];
+            }
+        for (; at + depth < row; at++)
+            differ |= (uint64_t)((from[at] ^ from[at + depth]) & pattern[at % 24]);
+        if (differ)
+            return 0;
+    }
+    return 1;
 }
 
 /* Whether pictures of 8 bits go through AVX-512 here. */
