@@ -34,6 +34,8 @@ RANGES = {
     "variants": Range(int, 2, MOST_VARIANTS),  # or 0
     "variant": Range(int, 1, MOST_VARIANTS),
     "seed": Range(int, 0, MAX_SEED),
+    "training_seed": Range(int, 0, 2**63 - 1),  # --seed of `recolor train`: what torch takes
+    "threads": Range(int, 1, 512),  # of `recolor train`; torch dies of very many
     "cluster_workers": Range(int, 1, 65536),
     "megapixels": Range(float, 0.01, 500),
     "photos": Range(int, 1, math.inf),

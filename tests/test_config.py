@@ -218,6 +218,8 @@ OUT_OF_RANGE = [
     ("eval", "[eval]\nsaturation = 11", "eval.saturation = 11; it must be 0 to 10"),
     ("train", "[train]\ndevice = 'gpu'", 'train.device = "gpu"; it must be auto'),
     ("train", "[train]\nrecipe = 'tinny'", "it must be a recipe; did you mean 'tiny'?"),
+    ("train", f"[train]\nseed = {2**63}", "it must be 0 to 9223372036854775807"),
+    ("train", "[train]\nthreads = 513", "train.threads = 513; it must be 1 to 512"),
     ("train", "[train]\nset = ['lr']", 'it must be "FIELD=VALUE"'),
     ("data", "[data.split]\nval-share = nan", "val-share = nan; it must be 0 to 0.9"),
 ]

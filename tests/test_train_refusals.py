@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -93,6 +95,103 @@ def test_what_cannot_be_trained_is_refused_in_one_line(
     assert text in line
     assert found == status
     assert not (tmp_path / "run/last").exists()
+
+
+def a_run(folder: Path) -> None:
+    (folder / "last").mkdir(parents=True)
+    (folder / "last/state.pt").write_bytes(b"")
+
+
+def a_file(folder: Path) -> None:
+    folder.write_text("a letter")
+
+
+def a_file_called(name: str) -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        (folder / name).write_text("a letter")
+
+    return make
+
+
+@pytest.mark.parametrize("dry", [False, True], ids=["train", "dry-run"])
+@pytest.mark.parametrize(
+    ("make", "out", "status", "text"),
+    [
+        (a_run, "there", 2, "there' holds a run already; go on with --resume "),
+        (a_file, "there", 4, "there': a part of the path is a file"),
+        (a_file, "there/run", 4, "there/run': a part of the path is a file"),
+        (a_file_called("samples"), "there", 4, "there': 'samples' in it is a file; move it away"),
+        (lambda folder: (folder / "log.jsonl").mkdir(parents=True), "there", 4,
+         "there': 'log.jsonl' in it is a folder; move it away"),
+    ],
+    ids=lambda value: str(value)[:30],
+)  # fmt: skip
+def test_a_folder_that_no_run_can_have_is_refused_and_left_as_it_is(
+    make: Callable[[Path], None], out: str, status: int, text: str, dry: bool, photos: Path,
+    tmp_path: Path, capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    make(tmp_path / "there")
+    before = sorted(tmp_path.rglob("*"))
+    command = ["--data", str(photos), "--recipe", "tiny", "--out", str(tmp_path / out)]
+    command += ["--device", "cpu", *(f"--set={setting}" for setting in TINY)]
+    found, line = refused([*command, "--dry-run"] if dry else command, capfd)
+    assert text in line
+    assert found == status
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_dry_run_leaves_no_folder(photos: Path, tmp_path: Path) -> None:
+    from recolor_cli.cli.app import main
+
+    command = ["train", "--data", str(photos), "--recipe", "tiny", "--dry-run"]
+    for out in (tmp_path / "new" / "run", tmp_path):  # not there; empty
+        with pytest.raises(SystemExit) as ended:
+            main([*command, "--out", str(out), *(f"--set={setting}" for setting in TINY)])
+        assert ended.value.code == 0
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dry", [False, True], ids=["train", "dry-run"])
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--seed", str(2**63)], f"--seed must be 0 to {2**63 - 1}, got {2**63}"),
+        (["--threads", "100000"], "--threads must be 1 to 512, got 100000"),
+    ],
+)  # fmt: skip
+def test_numbers_that_torch_does_not_take_are_refused(
+    options: list[str], text: str, dry: bool, photos: Path, tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    command = ["--data", str(photos), "--recipe", "tiny", "--out", str(tmp_path / "run"), *options]
+    found, line = refused([*command, "--dry-run"] if dry else command, capfd)
+    assert (found, line) == (2, f"recolor: {text}")
+
+
+@pytest.mark.parametrize("dry", [False, True], ids=["train", "dry-run"])
+@pytest.mark.parametrize(
+    ("content", "status", "text"),
+    [
+        (None, 2, "has no checkpoint yet; start the run again"),
+        (b"", 3, "state.pt' is damaged; restore it, or start a new run"),
+        (b"no checkpoint", 3, "state.pt' is damaged; restore it, or start a new run"),
+        (b"PK\x03\x04", 3, "state.pt' is damaged; restore it, or start a new run"),
+    ],
+)
+def test_a_run_that_cannot_go_on_is_refused(
+    content: bytes | None, status: int, text: str, dry: bool, cut: Path, tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    run = tmp_path / "run"
+    shutil.copytree(cut, run)
+    (run / "last/state.pt").unlink()
+    if content is not None:
+        (run / "last/state.pt").write_bytes(content)
+    command = ["--resume", str(run), "--device", "cpu"]
+    found, line = refused([*command, "--dry-run"] if dry else command, capfd)
+    assert line.endswith(text)
+    assert found == status
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -186,9 +186,15 @@ def keys_of(command: Any, words: Sequence[str]) -> list[Key]:
 
 def _rule(words: Sequence[str], name: str) -> Callable[[Any], str]:
     """How a command judges a value, so that a file hears the same before it runs."""
-    if words[0] != "train" or name == "device":
-        return partial(misfit, name.replace("-", "_"))
-    return {"recipe": _no_recipe, "set": _no_field}.get(name, lambda _value: "")
+    if words[0] == "train":
+        own: dict[str, Callable[[Any], str]] = {
+            "recipe": _no_recipe,
+            "set": _no_field,
+            "seed": partial(misfit, "training_seed"),
+        }
+        if name in own:
+            return own[name]
+    return partial(misfit, name.replace("-", "_"))
 
 
 def _no_recipe(name: str) -> str:

@@ -24,6 +24,7 @@ from recolor_cli.cli.options import (
 )
 from recolor_cli.cli.recipes import recipe_names
 from recolor_cli.errors import UsageError
+from recolor_cli.ranges import checked
 from recolor_cli.recipes import Recipe, get_recipe, override
 from recolor_cli.recipes.settings import read_run
 
@@ -142,13 +143,19 @@ def train(
         data, val, split = typed(ctx, data=data), typed(ctx, val=val), typed(ctx, split=split)
         set_, seed, out = typed(ctx, set_=set_), typed(ctx, seed=seed), typed(ctx, out=out)
     plan = _plan(data, val, recipe, set_, seed, out, resume)
+    if seed is not None:
+        checked("training_seed", seed, "--seed")
+    if threads is not None:
+        checked("threads", threads)
     if split is not None and (val or resume):
         raise UsageError("--split says what is validated on; drop --val, and --resume has its own")
 
     if dry_run:
         from recolor_cli.training.estimate import estimate
 
-        for line in estimate(plan.recipe, plan.data, plan.val, device, split=split, resume=resume):
+        for line in estimate(
+            plan.recipe, plan.data, plan.val, device, split=split, resume=resume, out=plan.out
+        ):
             console.data(line)
         return
 

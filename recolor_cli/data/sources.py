@@ -65,7 +65,7 @@ def find_items(sources: Sequence[str | Path]) -> list[Item]:
                 path.stat()
                 raise DataError(f"'{path}' is no folder, tar shard or image; pass one of these")
         except FileNotFoundError:
-            raise DataError(f"'{path}' does not exist; check --data") from None
+            raise DataError(f"'{path}' does not exist; check the spelling") from None
         except PermissionError as error:
             raise DataError(f"'{error.filename}' may not be read; check its permissions") from None
         except (OSError, tarfile.TarError) as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from recolor_cli.colorize.plan import check_writable
 from recolor_cli.data.split import read_split
 from recolor_cli.devices import choose_machine
 from recolor_cli.recipes import Recipe
@@ -43,18 +44,22 @@ def estimate(
     *,
     split: Path | None = None,
     resume: Path | None = None,
+    out: Path | None = None,
 ) -> list[str]:
     """The resolved recipe, the split, steps and memory, a line each.
 
     Args:
         recipe, data, val, device, split: as for `train`.
         resume: the run that would go on.
+        out: folder of the run that would begin; None asks for the numbers alone.
 
     Raises:
         RecolorError: As training would at its start; but nothing is downloaded, so that weights
             which would be can still be refused then, and this machine's memory is not asked.
     """
     machine = choose_machine(device, recipe.precision)
+    if out is not None and resume is None:
+        RunFolder(out).check_new()
     generator, discriminator = check_networks(recipe)
     if resume is None:
         check_start(recipe, generator, discriminator)
@@ -62,6 +67,9 @@ def estimate(
         check_resumed(resume, recipe)
         split = RunFolder(resume).file("split.json")
     material = load_material(recipe, data, val, stored=read_split(split), keep=False)
+    if resume is not None:
+        RunFolder(resume).load_state(torch.device("cpu"))
+        check_writable(resume)
     total = recipe.images(len(material.train))
     photos = len(material.train) + len(material.val)
     lines = [f"{name} = {value}" for name, value in asdict(recipe).items()]

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,10 +26,12 @@ from torch import nn
 
 from recolor_cli.checkpoints import Card, save_weights
 from recolor_cli.checkpoints.files import write_file
+from recolor_cli.colorize.plan import check_writable
 from recolor_cli.errors import OutputError, UsageError, WeightsError
 from recolor_cli.recipes import Recipe, read_settings
 
 MODEL, CONFIG, STATE = "model.safetensors", "config.json", "state.pt"
+FOLDERS, LOG = ("samples", "last", "best", "panels", "events"), "log.jsonl"
 
 
 class RunFolder:
@@ -49,23 +52,40 @@ class RunFolder:
         """Whether there is a checkpoint to go on from."""
         return (self.file("last") / STATE).exists()
 
-    def start(self) -> None:
-        """Claim a folder for a new run.
+    def check_new(self) -> None:
+        """Refuse a folder that a new run cannot have, without writing.
 
         Raises:
             UsageError: It holds a run that can be resumed.
-            OutputError: It cannot be made.
+            OutputError: It cannot be made, or what is in it is in the way.
         """
         if self.has_state():
             raise UsageError(
                 f"'{self.path}' holds a run already; go on with --resume {self.path}, "
                 "or choose another --out"
             )
+        check_writable(self.path)
+        for name in (*FOLDERS, LOG):
+            place = self.file(name)
+            if os.path.lexists(place) and place.is_dir() != (name != LOG):
+                found = "folder" if name == LOG else "file"
+                raise OutputError(
+                    f"cannot write '{self.path}': '{name}' in it is a {found}; move it away, or "
+                    "choose another --out"
+                )
+
+    def start(self) -> None:
+        """Claim a folder for a new run.
+
+        Raises:
+            UsageError: It holds a run that can be resumed.
+            OutputError: It cannot be made, or what is in it is in the way.
+        """
+        self.check_new()
         try:
             self.file("samples").mkdir(parents=True, exist_ok=True)
-            self.file("log.jsonl").unlink(
-                missing_ok=True
-            )  # of a run that never got to a checkpoint
+            # Of a run that never got to a checkpoint.
+            self.file("log.jsonl").unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(f"cannot write '{self.path}': {error.strerror}") from None
 
@@ -171,6 +191,9 @@ class RunFolder:
             raise UsageError(f"'{self.path}' has no checkpoint yet; start the run again")
         try:
             state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            raise WeightsError(f"'{path}' cannot be read ({error}); restore it") from error
+        except OSError as error:
+            raise WeightsError(f"'{path}' cannot be read: {error.strerror}; restore it") from error
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            # What torch says is a page about versions of torch.
+            raise WeightsError(f"'{path}' is damaged; restore it, or start a new run") from error
         return state
