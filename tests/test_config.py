@@ -301,7 +301,11 @@ def test_what_should_be_a_file_and_is_none_is_told(
         ("[colorize]\nout = 3", "colorize.out = 3, which should be "),
         ("[colorize]\nworkers = 0", "colorize.workers = 0; it must be at least 1"),
         ("workers = 0", "workers = 0; it must be at least 1"),
-        ("colorize = 3", "colorize, which is not for all commands"),
+        ("colorize = 3", "colorize = ..., which is a table; write [colorize]"),
+        ("[[colorize]]\nsaturation = 1", "colorize = ..., which is a table; write [colorize]"),
+        ("[tool.recolor]\ndevice = 'cpu'", "[tool], which is no command; here [colorize] stands"),
+        ("a = " + "[" * 5000 + "]" * 5000, "is not TOML: maximum recursion depth"),
+        ("[colorize]\nout = 'a\\u0000b'".replace("'", '"'), "can have the character of number 0"),
         ("[colorize]\nredo = 'review.json'", "colorize.redo, which is for one run; type --redo"),
         ("[colorize]\nsaturation = 1.1\nsaturation = 2", "is not TOML"),
         ("[colorize", "is not TOML"),
@@ -339,6 +343,9 @@ def test_a_mistake_is_one_line_that_names_file_and_key(
         ("RECOLOR_COLORIZE_SATURATION", "11",
          "RECOLOR_COLORIZE_SATURATION=11; it must be 0 to 10"),
         ("RECOLOR_DEVICE", "gpu", "RECOLOR_DEVICE=gpu; it must be auto, cpu"),
+        ("RECOLOR_DEVICE", "cpu ", "RECOLOR_DEVICE='cpu '; it must be auto, cpu"),
+        ("RECOLOR_COLORIZE_QUALITY", "9" * 999, f"={'9' * 59}…; it must be 1 to 100"),
+        ("RECOLOR_CONFIG", "~nobody-of-that-name/recolor.toml", "no file '~nobody-of-that-name/"),
         ("RECOLOR_COLORIZE_SHARD", "3/2", "RECOLOR_COLORIZE_SHARD=3/2; it must be I/N"),
         ("RECOLOR_CONFIG", "nowhere.toml", "no file 'nowhere.toml'"),
     ],
@@ -356,10 +363,43 @@ def test_a_mistake_in_the_environment_names_the_variable(
 def test_options_that_do_not_fit_together_are_blamed_on_the_file(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (here / "recolor.toml").write_text("[colorize]\ncluster = 'auto'\n")
+    (here / "recolor.toml").write_text("[colorize]\ngallery = true\n")
     code, _, err = call(capsys, "colorize", "-", "-o", "-")
     assert (code, err.count("\n")) == (2, 1)
-    assert err.endswith("(--cluster comes from 'recolor.toml')\n")
+    assert err.endswith("(--gallery comes from 'recolor.toml')\n")
+
+
+FOR_SOME_RUNS = [  # file, arguments without a use for it, the same typed, what is said of that
+    ("seed = 3", ["x", "-o", "y"], ["--seed", "3"], "--seed is for variants"),
+    ("cluster-workers = 3", ["x", "-o", "y"], ["--cluster-workers", "3"], "is for clusters"),
+    (
+        "cluster = 'auto'\ncluster-workers = 3",
+        ["no-such-photo", "-o", "-"],
+        ["--cluster", "auto"],
+        "--cluster is for folders",
+    ),
+    ("cluster = 'auto'", ["--redo", "x"], ["--cluster", "auto"], "--cluster is for folders"),
+    ("variants = 4\nseed = 3", ["--redo", "x"], ["--variants", "4"], "leave such options out"),
+    ("format = 'png'", ["--redo", "x"], ["--format", "png"], "leave such options out"),
+    ("shard = '1/4'", ["--redo", "x"], ["--shard", "1/4"], "leave such options out"),
+]
+
+
+@pytest.mark.parametrize(("text", "argv", "typed", "words"), FOR_SOME_RUNS)
+def test_what_a_file_says_is_for_runs_that_have_a_use_for_it(
+    here: Path, capsys: pytest.CaptureFixture[str], text: str, argv: list[str], typed: list[str],
+    words: str,
+) -> None:  # fmt: skip
+    assert words in call(capsys, "colorize", *argv, *typed)[2]
+    asked = call(capsys, "colorize", *argv)
+    (here / "recolor.toml").write_text(f"[colorize]\n{text}\n")
+    assert call(capsys, "colorize", *argv) == asked, "as without a file"
+    assert "no such file" in asked[2]
+
+
+def test_the_home_of_nobody_is_a_name(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "recolor.toml").write_text("[colorize]\nout = '~nobody-of-that-name/out'\n")
+    assert taken(monkeypatch, "colorize", "x")["out"] == str(here / "~nobody-of-that-name" / "out")
 
 
 def test_a_typed_option_is_not_blamed_on_the_file(

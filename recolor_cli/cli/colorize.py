@@ -25,6 +25,7 @@ from recolor_cli.cli.options import (
     QuietOpt,
     VerboseOpt,
     WorkersOpt,
+    typed,
 )
 from recolor_cli.cli.pipe import pipe
 from recolor_cli.cli.quick_import import quick_import
@@ -225,6 +226,14 @@ def colorize(
     from recolor_cli.ranges import parse_shard
 
     console = Console(json=json, quiet=quiet, verbose=verbose)
+    piped = "-" in (*(inputs or ()), str(out))
+    # What a file or the environment says is for those runs that have a use for it.
+    cluster = typed(ctx, cluster=cluster) if piped or redo is not None else cluster
+    if redo is not None:
+        format, shard = typed(ctx, format=format) or "keep", typed(ctx, shard=shard) or "1/1"
+        variants = typed(ctx, variants=variants) or 0
+    seed = seed if variants else typed(ctx, seed=seed)
+    cluster_workers = cluster_workers if cluster else typed(ctx, cluster_workers=cluster_workers)
     settings = Settings(
         model=model,
         device=device,
@@ -248,7 +257,7 @@ def colorize(
         cluster=cluster,
         cluster_workers=cluster_workers,
     )
-    if cluster is not None and (redo is not None or "-" in (*(inputs or ()), str(out))):
+    if cluster is not None and (redo is not None or piped):
         raise UsageError("--cluster is for folders; leave it out with --redo and with -")
     if redo is not None:
         job = _redo(ctx, redo, inputs, None if out is None else Path(out), settings, console)
@@ -259,7 +268,7 @@ def colorize(
         raise UsageError("no input; name photographs or folders, or --redo review.json")
     if out is None:
         raise UsageError("no output; name a folder with --out (-o)")
-    if "-" in inputs or str(out) == "-":
+    if piped:
         if compare or gallery:
             raise UsageError("--compare and --gallery need files; leave out -")
         _refuse_addresses("standard input and output need", [*inputs, out])
@@ -369,8 +378,8 @@ def _redo(
     from recolor_cli.gallery.redo import TYPED, Redo
 
     sources = {name: ctx.get_parameter_source(name) for name in TYPED}
-    typed = [name for name in TYPED if getattr(sources[name], "name", "DEFAULT") in _TYPED]
-    return Redo(review, out, settings, typed, console.message)
+    given = [name for name in TYPED if getattr(sources[name], "name", "DEFAULT") in _TYPED]
+    return Redo(review, out, settings, given, console.message)
 
 
 def _checked(variants: int, seed: int | None) -> int:

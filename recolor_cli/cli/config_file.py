@@ -56,7 +56,7 @@ def find_files(folder: Path, choice: str | None = None) -> list[ConfigFile]:
     if choice == "none":
         return []
     if choice:
-        path = Path(choice).expanduser().absolute()
+        path = Path(os.path.expanduser(choice)).absolute()
         _refuse_folder(path)
         if not os.path.isfile(path):  # False where nobody may look, too
             raise UsageError(f"no file '{choice}'; --config (or {CHOICE}) names a file, or none")
@@ -106,7 +106,7 @@ def _settings(path: Path) -> Mapping[str, Any] | None:
         raise UsageError(
             f"'{path}' is not TOML: it is not in UTF-8; save it so, or {CHOICE}=none"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"'{path}' is not TOML: {error}; mend it, or {CHOICE}=none") from None
     if path.name != PROJECT_FILE:
         return everything
@@ -119,4 +119,4 @@ def _settings(path: Path) -> Mapping[str, Any] | None:
 
 def against(path: Path, text: str) -> str:
     """A path of a file, as that file means it: `~/` is home, the rest is relative to the file."""
-    return os.path.normpath(path.parent / Path(text).expanduser())
+    return os.path.normpath(path.parent / os.path.expanduser(text))

@@ -15,7 +15,7 @@ from typing import Any
 
 from recolor_cli.cli.config_file import ConfigFile, find_files
 from recolor_cli.cli.console import Console
-from recolor_cli.cli.keys import TYPED_ONLY, Key, general_names, keys_of, leaves, plain
+from recolor_cli.cli.keys import TYPED_ONLY, Key, general_names, keys_of, leaves, plain, short
 from recolor_cli.cli.variables import unread
 from recolor_cli.errors import UsageError
 from recolor_cli.recipes import did_you_mean
@@ -145,7 +145,7 @@ def resolve(
         for file in reversed(files):
             for table, name in _tables(file, words, key):
                 if key.name in table:
-                    written = f"'{file.shown}' has {name} = {_toml(table[key.name])}"
+                    written = f"'{file.shown}' has {name} = {short(_toml(table[key.name]))}"
                     value = key.check(table[key.name], written, file.path)
                     setting = Setting(key, value, file.shown)
         for variable in key.variables:
@@ -175,10 +175,12 @@ def check_names(
     for name, value in file.settings.items():
         if isinstance(value, dict):
             if name not in known:
-                raise UsageError(
-                    f"'{file.shown}' has [{name}], which is no command; "
-                    f"{did_you_mean(name, known) or 'recolor --help lists them'}"
-                )
+                near = did_you_mean(name, known) or "recolor --help lists them"
+                if name == "tool":
+                    near = "here [colorize] stands without tool.recolor"
+                raise UsageError(f"'{file.shown}' has [{name}], which is no command; {near}")
+        elif name in known:
+            raise UsageError(f"'{file.shown}' has {name} = ..., which is a table; write [{name}]")
         elif plain(name) not in general:
             near = did_you_mean(name, general) or "options of one command stand in its table, "
             raise UsageError(

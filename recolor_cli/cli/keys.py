@@ -17,7 +17,7 @@ from typer.models import OptionInfo
 from recolor_cli.cli import options
 from recolor_cli.cli.config_file import against
 from recolor_cli.errors import UsageError
-from recolor_cli.ranges import misfit
+from recolor_cli.ranges import LONGEST, misfit
 from recolor_cli.recipes import RECIPES, did_you_mean
 
 # Of one call only; in a file they would do again and again what was wanted once.
@@ -88,6 +88,8 @@ class Key:
             raise UsageError(
                 f"{place}, which should be {KINDS[self.kind][0]}; write {self._example()}"
             )
+        if isinstance(value, str) and "\0" in value:
+            raise UsageError(f"{place}; no file or option can have the character of number 0")
         if self.choices and value not in self.choices:
             near = did_you_mean(value, self.choices)
             known = f"one of {', '.join(self.choices)}"
@@ -104,7 +106,8 @@ class Key:
 
     def parse(self, text: str, variable: str) -> Any:
         """A variable's text as a value of TOML would be; lists as Typer splits them."""
-        place = f"the environment has {variable}={text}"
+        shown = text if text == text.strip() else f"'{text}'"  # so that blanks can be seen
+        place = f"the environment has {variable}={short(shown)}"
         if not self.many:
             return self.check(_number(text, self.kind), place)
         parts = text.split(os.pathsep if self.kind is Path else None)
@@ -125,6 +128,11 @@ class Key:
         if self.high is None:
             return f"at least {self.low:g}"
         return f"at most {self.high:g}" if self.low is None else f"{self.low:g} to {self.high:g}"
+
+
+def short(text: str) -> str:
+    """A value in an error; the end of a very long one says nothing."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def general_names() -> set[str]:
