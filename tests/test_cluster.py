@@ -14,11 +14,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import photo_factory as factory
 import pytest
-from colorize_fixtures import save_tiny_weights, temporary_files, tree
+from colorize_fixtures import fake_model, save_tiny_weights, temporary_files, tree
 from photo_factory import put
 
 from recolor_cli.cli.app import main
@@ -304,6 +305,27 @@ def test_a_killed_driver_s_run_is_taken_up_again(
 
 
 @needs_ray
+def test_a_batch_system_s_sigterm_ends_a_run_with_its_summary(
+    cluster: Any, photos: Path, weights: Path, tmp_path: Path, command: Callable[..., Command]
+) -> None:
+    out = tmp_path / "out"
+    argv = (photos, "-o", out, "-m", weights, "--cluster", cluster.address, "--workers", 1)
+    job = command(*argv, slow=True)
+    lines = job.read(30)
+    job.process.send_signal(signal.SIGTERM)
+    code, rest, err = job.end()
+    assert code == 143, err
+    assert "SIGTERM received" not in err
+    summary = rest[-1]
+    assert summary["event"] == "summary"
+    assert summary["interrupted"]
+    told = [line for line in lines + rest if line["event"] == "photo"]
+    assert summary["total"] - summary["left"] == len(told)
+    assert not temporary_files(out)
+    assert not list((out / ".recolor").glob("cluster-*"))
+
+
+@needs_ray
 def test_a_photograph_that_kills_its_process_fails_alone(
     cluster: Any,
     photos: Path,
@@ -383,6 +405,44 @@ def test_machines_that_do_not_fit_together_are_refused(
         greet(room, driver._Hand(None, driver.replace(fine, **change)))
 
 
+def lead(tmp_path: Path, **more: Any) -> Any:
+    """A driver that is connected to nothing."""
+    settings = Settings(cluster="10.0.0.1:6379", **more)
+    model: Any = fake_model(lambda gray: gray)
+    return driver.Cluster([], settings, model, Manifest(tmp_path), tmp_path, lambda _line: None)
+
+
+@needs_ray
+def test_a_head_that_is_gone_is_named_before_ray_ends_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "ANSWER_S", 0.1)
+    room, waits = lead(tmp_path), threading.Event()
+    room._ray = SimpleNamespace(nodes=lambda: [{}] if waits.wait(20) else [])
+    with pytest.raises(OutputError, match=r"head of the cluster '10.0.0.1:6379' does not answer"):
+        room._hire()
+    waits.set()
+
+
+@needs_ray
+def test_what_a_killed_driver_left_for_its_workers_to_see_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("cluster-2-of-3-dead", "cluster-1-of-3-alive"):
+        put(tmp_path, f".recolor/{name}", b"x")
+    ray = SimpleNamespace(
+        nodes=lambda: [{"Alive": True, "NodeID": "1", "Resources": {"CPU": 2.0}}],
+        put=lambda model: model,
+        remote=lambda _: SimpleNamespace(options=lambda **_more: None),
+    )
+    monkeypatch.setattr(driver, "connect", lambda *_: ray)
+    room = lead(tmp_path, shard=(2, 3))
+    room._open()
+    (own,) = (tmp_path / ".recolor").glob("cluster-2-of-3-*")
+    assert own == room._token
+    assert (tmp_path / ".recolor/cluster-1-of-3-alive").exists()
+
+
 @needs_ray
 def test_workers_that_never_start_end_the_run(
     cluster: Any, photos: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -455,6 +515,41 @@ def test_auto_where_no_cluster_is(
 
     monkeypatch.setattr(ray, "init", init)
     assert "no Ray cluster on this machine; start one" in colorize("--cluster", "auto")
+
+
+@needs_ray
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("127.0.0.1:1", r"no cluster answers at '127.0.0.1:1' (RAY_ADDRESS)"),
+        ("ray://10.0.0.1:10001", r"no cluster address 'ray://10.0.0.1:10001' (RAY_ADDRESS)"),
+    ],
+)
+def test_auto_means_what_ray_s_variable_names(
+    colorize: Callable[..., str], monkeypatch: pytest.MonkeyPatch, address: str, words: str
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    assert words in colorize("--cluster", "auto")
+
+
+@needs_ray
+@pytest.mark.parametrize("kind", ["ConnectionError", "RayError"])
+def test_a_cluster_that_wants_a_token_says_what_to_set(
+    colorize: Callable[..., str], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    ray: Any = connection.import_ray()
+
+    def init(**_: object) -> None:
+        try:
+            raise RuntimeError("no GCS: InvalidAuthToken: Authentication token is missing")
+        except RuntimeError as error:
+            kinds = {"ConnectionError": ConnectionError, "RayError": ray.exceptions.RayError}
+            raise kinds[kind]("Failed to connect") from error
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "init", init)
+    line = colorize("--cluster", "auto")
+    assert "wants a token: have RAY_AUTH_MODE=token" in line
 
 
 def test_without_ray_one_line_names_the_extra(

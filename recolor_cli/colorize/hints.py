@@ -16,7 +16,6 @@ Every mistake is one line that names the file, the entry, and what to type.
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ from recolor_cli.colorize.hint_entries import (
     refuse_unknown,
 )
 from recolor_cli.errors import UsageError
-from recolor_cli.images.remote import RemotePath, absolute, as_path
+from recolor_cli.images.remote import RemotePath, absolute, as_path, names_in
 
 SUFFIX = ".hints.json"
 PALETTE = "palette.json"
@@ -204,9 +203,7 @@ class HintBook:
     def _names(self, folder: Path) -> frozenset[str]:
         if folder not in self._folders:
             try:
-                self._folders[folder] = frozenset(
-                    folder.names() if isinstance(folder, RemotePath) else os.listdir(folder)
-                )
+                self._folders[folder] = frozenset(names_in(folder))
             except OSError:  # may be entered but not listed; then there is nothing to be found
                 self._folders[folder] = frozenset()
         return self._folders[folder]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from recolor_cli.errors import OutputError, StorageError
 from recolor_cli.images.ifd import Piece
-from recolor_cli.images.remote import RemotePath, is_remote
+from recolor_cli.images.remote import RemotePath, is_remote, names_in
 
 PREFIX = ".recolor-"
 _TEMPORARY = re.compile(r"\.recolor-([0-9a-f]{8})-(\d+)-[0-9a-f]{16}\.part")
@@ -134,11 +134,9 @@ def remove_stale(folder: str | Path) -> list[Path]:
 
 def _growing(folder: Path) -> list[Path]:
     """What looks as if `write_atomic` were at it, or had been; in an object store nothing does."""
-    if isinstance(folder, RemotePath):
-        names = folder.names() if folder.shows_growing_files else []
-    else:
-        names = os.listdir(folder)
-    return [folder / name for name in names if _TEMPORARY.fullmatch(name)]
+    if isinstance(folder, RemotePath) and not folder.shows_growing_files:
+        return []
+    return [folder / name for name in names_in(folder) if _TEMPORARY.fullmatch(name)]
 
 
 def _is_stale(path: Path) -> bool:

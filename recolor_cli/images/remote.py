@@ -60,6 +60,15 @@ def absolute(path: Path) -> Path:
     return path if is_remote(path) else Path(os.path.abspath(path))
 
 
+def names_in(folder: Path) -> list[str]:
+    """What lies directly in a folder, here or at an address.
+
+    Raises:
+        OSError: It cannot be listed.
+    """
+    return folder.names() if isinstance(folder, RemotePath) else os.listdir(folder)
+
+
 class RemotePath(PosixPath):
     """An address, such as s3://bucket/scans/1.jpg.
 

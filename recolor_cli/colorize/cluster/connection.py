@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -61,26 +65,37 @@ def connect(address: str, cores: int, store_bytes: int) -> Any:
         UsageError: No cluster is there.
     """
     ray: Any = import_ray()
+    origin = ""
+    if address == "auto" and os.environ.get("RAY_ADDRESS"):
+        address, origin = os.environ["RAY_ADDRESS"], " (RAY_ADDRESS)"
     quiet = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
     try:
-        if address == "local":
-            ray.init(address="local", num_cpus=cores, object_store_memory=store_bytes, **quiet)
-        else:
-            if address != "auto":
-                check_address(address)
-                host, _, port = address.rpartition(":")
-                if host in ("localhost", "127.0.0.1"):  # by which Ray means the machine's own
-                    check_address(f"{ray.util.get_node_ip_address()}:{port}")
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        with _sigterm_kept():
+            if address == "local":
+                ray.init(address="local", num_cpus=cores, object_store_memory=store_bytes, **quiet)
+            else:
+                if address != "auto":
+                    check_address(address, origin)
+                    host, _, port = address.rpartition(":")
+                    if host in ("localhost", "127.0.0.1"):  # by which Ray means the machine's own
+                        check_address(f"{ray.util.get_node_ip_address()}:{port}", origin)
+                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except UsageError:
         raise
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        if _wants_token(error):
+            raise UsageError(
+                f"the cluster {address!r}{origin} wants a token: have RAY_AUTH_MODE=token, and in "
+                "~/.ray/auth_token or RAY_AUTH_TOKEN what 'ray get-auth-token' prints on its head"
+            ) from error
         if address == "auto":
             raise UsageError(
                 "no Ray cluster on this machine; start one with 'ray start --head', or type "
                 "--cluster HOST:6379 or --cluster local"
             ) from error
-        raise UsageError(f"no way into the cluster {address!r}: {first_line(error)}") from error
+        raise UsageError(
+            f"no way into the cluster {address!r}{origin}: {first_line(error)}"
+        ) from error
     _keep_off_stdout()
     return ray
 
@@ -90,8 +105,12 @@ def disconnect() -> None:
     import_ray().shutdown()
 
 
-def check_address(address: str) -> None:
+def check_address(address: str, origin: str = "") -> None:
     """Find out in seconds what Ray itself takes many minutes to give up on.
+
+    Args:
+        address: HOST:PORT.
+        origin: Where it comes from, if nobody typed it.
 
     Raises:
         UsageError: It is no address, or nothing answers there that could be Ray.
@@ -99,7 +118,8 @@ def check_address(address: str) -> None:
     match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:/]+)):(\d{1,5})", address)
     if not match or not 0 < int(match[3]) < 65536:
         raise UsageError(
-            f"no cluster address {address!r}; type auto, local, or HOST:PORT such as 10.0.0.1:6379"
+            f"no cluster address {address!r}{origin}; "
+            "type auto, local, or HOST:PORT such as 10.0.0.1:6379"
         )
     host, port = match[1] or match[2], int(match[3])
     advice = "start it with 'ray start --head --port=6379', or correct the address"
@@ -110,15 +130,40 @@ def check_address(address: str) -> None:
             answer = door.recv(9)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise UsageError(f"no cluster answers at {address!r}: {reason}; {advice}") from error
+        raise UsageError(
+            f"no cluster answers at {address!r}{origin}: {reason}; {advice}"
+        ) from error
     if len(answer) < 4 or answer[3] != _SETTINGS:
-        raise UsageError(f"what answers at {address!r} is no Ray cluster; {advice}")
+        raise UsageError(f"what answers at {address!r}{origin} is no Ray cluster; {advice}")
+
+
+def _wants_token(error: BaseException | None) -> bool:
+    """Whether somewhere behind an error of Ray's is that a token is missing, or wrong."""
+    while error is not None:
+        if "auth-token" in str(error) or "InvalidAuthToken" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def first_line(error: BaseException) -> str:
     """The first line that an error has, without the dot at its end."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Let SIGTERM do what it did: Ray's own handler ends the process there and then."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # then Ray sets none
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _keep_off_stdout() -> None:

@@ -8,6 +8,7 @@ manifest, so it is the same as that of a run on one machine.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from recolor_cli.colorize.stages import Work
 from recolor_cli.devices import cores
 from recolor_cli.errors import OutputError, RecolorError, UsageError
 from recolor_cli.images.atomic import remove_left_by, write_atomic
-from recolor_cli.images.remote import absolute
+from recolor_cli.images.remote import absolute, names_in
 
 CORES_PER_WORKER = 4  # decoding and encoding scale to about that many threads of one process
 MOST_STARTS = 3  # workers in a row that die before they have begun: then it is not chance
@@ -35,6 +36,7 @@ LOOK_EVERY_S = 5.0  # at the cluster, which may have grown
 WAIT_S = 1.0
 SIGHT_S = 10.0  # for a new file to be seen: network disks remember that it was not there
 PATIENCE_S = 30.0  # before people are told that no worker can start
+ANSWER_S = 20.0  # for the head of the cluster; after 60 Ray gives up, and this process with it
 FAREWELL_S = 60.0  # for photographs that are under way when the run is stopped
 LEAST_STORE_BYTES = 128 << 20
 
@@ -171,13 +173,38 @@ class Cluster:
         )
         # Only a worker that sees this file writes to the same folder.
         self._text = os.urandom(8).hex()
-        self._token = absolute(self._folder) / FOLDER / f"cluster-{self._text}"
+        name = "cluster-{}-of-{}-".format(*settings.shard)
+        self._token = absolute(self._folder) / FOLDER / (name + self._text)
+        for left in names_in(self._token.parent):
+            if left.startswith(name):  # by a run that was killed: of this part there is no other
+                self._token.with_name(left).unlink(missing_ok=True)
         write_atomic(self._token, self._text.encode())
         self._idle_since = time.monotonic()
 
     def _nodes(self) -> dict[str, dict[str, float]]:
-        """The machines that are there, each with what it has."""
-        return {n["NodeID"]: n["Resources"] for n in self._ray.nodes() if n["Alive"]}
+        """The machines that are there, each with what it has.
+
+        Raises:
+            OutputError: The cluster's head is gone. Ray waits for it, and ends the process then.
+        """
+        nodes: list[dict[str, Any]] = []
+        failure: list[Exception] = []
+
+        def ask() -> None:
+            try:
+                nodes.extend(self._ray.nodes())
+            except Exception as error:
+                failure.append(error)
+
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        asking.join(ANSWER_S)
+        if not nodes:
+            raise OutputError(
+                f"the head of the cluster {self._settings.cluster!r} does not answer; "
+                "start it again, and run this again to go on"
+            ) from (failure[0] if failure else None)
+        return {n["NodeID"]: n["Resources"] for n in nodes if n["Alive"]}
 
     def _room(self) -> int:
         """How many workers the cluster has room for."""
