@@ -116,6 +116,17 @@ def checked(name: str, value: Any, shown: str = "") -> Any:
     return value
 
 
+def check_given(**values: float | None) -> None:
+    """Check options by name, before the work begins; None is one that was not given.
+
+    Raises:
+        UsageError: One is out of range.
+    """
+    for name, value in values.items():
+        if value is not None:
+            checked(name, value)
+
+
 def parse_list(name: str, text: str) -> list[Any]:
     """The numbers of one of `LISTS`.
 

@@ -238,6 +238,27 @@ def test_config_refuses_what_the_command_would(
 
 
 @pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["eval", "--data", "x", "--workers", "5000"], "--workers must be 1 to 1024, got 5000"),
+        (
+            ["eval", "--data", "x", "--pred", "y", "--batch-size", "5000"],
+            "--batch-size must be 1 to",
+        ),
+        (["eval", "--data", "x", "--saturation", "11"], "--saturation must be 0 to 10, got 11"),
+        (["gallery", "x", "--workers", "5000"], "--workers must be 1 to 1024, got 5000"),
+        (["gallery", "x", "--preview-size", "9"], "--preview-size must be 256 to 16384, got 9"),
+    ],
+)
+def test_what_is_typed_has_the_same_ranges_before_anything_is_read(
+    here: Path, capsys: pytest.CaptureFixture[str], argv: list[str], words: str
+) -> None:
+    code, _, err = call(capsys, *argv)
+    assert (code, err.count("\n")) == (2, 1)
+    assert words in err
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "[colorize]\nvariants = 0\nseed = 2147483647\nshard = '2/2'\nmax-pixels = 1\nwarmth = -80",

@@ -18,7 +18,7 @@ from recolor_cli.cli.options import (
     QuietOpt,
     WorkersOpt,
 )
-from recolor_cli.ranges import checked
+from recolor_cli.ranges import check_given
 
 if TYPE_CHECKING:
     from recolor_cli.colorize.benchmark import Benchmark
@@ -69,9 +69,7 @@ def benchmark(
     """
     from recolor_cli.colorize.settings import Settings
 
-    checked("megapixels", megapixels)
-    if photos is not None:
-        checked("photos", photos)
+    check_given(megapixels=megapixels, photos=photos)
     settings = Settings(
         model=model,
         device=device,

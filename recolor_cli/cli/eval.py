@@ -25,6 +25,7 @@ from recolor_cli.cli.options import (
     weights_names,
 )
 from recolor_cli.errors import UsageError, WeightsError
+from recolor_cli.ranges import check_given
 
 if TYPE_CHECKING:
     from recolor_cli.evaluate.protocols import Protocol
@@ -201,6 +202,13 @@ def evaluate(
             _refuse_idle(ctx, "--pred", COLOURING)
         if model in GREY:
             _refuse_idle(ctx, f"--model {model}", COLOURING)
+    check_given(
+        input_size=input_size,
+        temperature=temperature,
+        saturation=saturation,
+        batch_size=batch_size,
+        workers=workers,
+    )
     chosen = get_protocol(protocol)
     asked = Asked(
         model=model,

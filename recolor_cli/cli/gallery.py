@@ -9,6 +9,7 @@ import typer
 
 from recolor_cli.cli.console import Console, printable
 from recolor_cli.cli.options import OUTPUT, JsonOpt, QuietOpt, WorkersOpt
+from recolor_cli.ranges import check_given
 
 EPILOG = "\n\n".join(
     (
@@ -41,6 +42,7 @@ def gallery(
 
     The page is OUT/gallery.html and works offline. Small copies lie in OUT/.recolor/gallery/.
     """
+    check_given(preview_size=preview_size, workers=workers)
     write_gallery(out, Console(json=json, quiet=quiet), preview_px=preview_size, workers=workers)
 
 

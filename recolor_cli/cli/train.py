@@ -24,7 +24,7 @@ from recolor_cli.cli.options import (
 )
 from recolor_cli.cli.recipes import recipe_names
 from recolor_cli.errors import UsageError
-from recolor_cli.ranges import checked
+from recolor_cli.ranges import check_given, checked
 from recolor_cli.recipes import Recipe, get_recipe, override
 from recolor_cli.recipes.settings import read_run
 
@@ -145,8 +145,7 @@ def train(
     plan = _plan(data, val, recipe, set_, seed, out, resume)
     if seed is not None:
         checked("training_seed", seed, "--seed")
-    if threads is not None:
-        checked("threads", threads)
+    check_given(threads=threads)
     if split is not None and (val or resume):
         raise UsageError("--split says what is validated on; drop --val, and --resume has its own")
 
