@@ -347,6 +347,28 @@ class TestAddresses:
         hub.repos[REPO].branches["main"] = OTHER_COMMIT
         assert find_weights(address, manifest=manifest_of()).path.read_bytes() == b"new"
 
+    @pytest.mark.parametrize("damage", ["cut", "changed"])
+    @pytest.mark.parametrize("revision", [COMMIT, "main"])
+    def test_a_cached_file_that_rots_is_fetched_again(
+        self, hub: HubServer, data: bytes, damage: str, revision: str
+    ) -> None:
+        address = f"hf://{REPO}/model.safetensors@{revision}"
+        path = find_weights(address).path
+        rotten = data[:1000] if damage == "cut" else data[:-1] + bytes([data[-1] ^ 1])
+        path.resolve().write_bytes(rotten)
+        lines: list[str] = []
+        assert find_weights(address, progress=lines.append).path.read_bytes() == data
+        assert any("is damaged (its sha256 is" in line for line in lines)
+        path.resolve().write_bytes(rotten)
+        with pytest.raises(WeightsError, match=r"not what its server said: .*; it was removed"):
+            find_weights(address, offline=True)
+        assert find_weights(address).path.read_bytes() == data
+
+    def test_another_content_than_its_server_said(self, hub: HubServer, data: bytes) -> None:
+        hub.faults.extend([Fault(body=b"x" * len(data))] * 2)
+        with pytest.raises(WeightsError, match="not what its server said"):
+            find_weights(f"hf://{REPO}/model.safetensors@{COMMIT}")
+
     def test_the_model_loads(self, data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
         model = load_model(f"hf://{REPO}/model.safetensors@{COMMIT}")
         assert model.card.network == "tiny"

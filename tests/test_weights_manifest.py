@@ -302,7 +302,7 @@ class TestPlaces:
         monkeypatch.setenv(MANIFEST_VARIABLE, str(path))
         assert list(read_manifest().entries) == ["a.b"]
         monkeypatch.setenv(MANIFEST_VARIABLE, str(tmp_path / "none.json"))
-        with pytest.raises(WeightsError, match=r"the list of weights is missing: no file"):
+        with pytest.raises(WeightsError, match=r"is missing: no file .*; correct RECOLOR_WEIGHTS"):
             read_manifest()
 
 

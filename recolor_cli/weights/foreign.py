@@ -8,6 +8,7 @@ here beyond those that tensors need; there is no second try without these rules.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         with path.open("rb") as file:
             is_zip = file.read(2) == b"PK"
-        with torch.serialization.safe_globals(ALLOWED_TYPES):
+        with torch.serialization.safe_globals(ALLOWED_TYPES), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about old formats; what is wrong becomes one line
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip or None)
     except OSError as error:
         raise WeightsError(f"cannot read the weights '{path}': {error.strerror}") from None
@@ -76,7 +78,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, Mapping) or not content:
         raise WeightsError(f"'{path}' holds a {type(content).__name__} and no tensors by name")
     for key, value in content.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor):
+        if not isinstance(key, str):
+            raise WeightsError(f"'{path}' holds a tensor without a name, under {key!r}")
+        if not isinstance(value, Tensor):
             raise WeightsError(f"'{path}': '{key}' is a {type(value).__name__} and no tensor")
     return dict(content)
 
@@ -147,6 +151,8 @@ def _why(error: Exception) -> str:
     )
     if found:
         return f"it wants to call '{found[1]}', which a file of tensors has no need of"
+    # What torch's reader says before this is advice on how to do without its rules.
+    text = text.rpartition("WeightsUnpickler error:")[2]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     reason = lines[0][:160] if lines else type(error).__name__
     return f"it is no sound checkpoint of tensors ({reason})"

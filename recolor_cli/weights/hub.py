@@ -134,9 +134,37 @@ def fetch_unpinned(
 ) -> Path:
     """A file of any repository; a branch or tag is resolved to a commit, which is said.
 
+    The cache calls a large file by its sha256, as the server told it: that much can be verified.
+
     Raises:
-        WeightsError: it is not here and cannot be had.
+        WeightsError: it is not here and cannot be had, or is not what its server said.
     """
+    what = (repo_id, revision, file)
+    path = _find_or_fetch(*what, offline=offline, progress=progress)
+    difference = _difference_from_name(path)
+    if difference and not (offline or constants.HF_HUB_OFFLINE):
+        remove_cached(path)
+        if progress:
+            progress(f"the cached file '{path}' is damaged ({difference}); fetching it again")
+        path = _find_or_fetch(*what, offline=offline, progress=progress)
+        difference = _difference_from_name(path)
+    if difference:
+        remove_cached(path)
+        raise WeightsError(
+            f"the file of 'hf://{repo_id}/{file}@{revision}' is not what its server said: "
+            f"{difference}; it was removed; with a network, the same command fetches it again"
+        )
+    return path
+
+
+def _difference_from_name(path: Path) -> str | None:
+    sha256 = path.resolve().name
+    return find_difference(path, sha256, None) if re.fullmatch(r"[0-9a-f]{64}", sha256) else None
+
+
+def _find_or_fetch(
+    repo_id: str, revision: str, file: str, *, offline: bool, progress: Progress | None
+) -> Path:
     address = f"hf://{repo_id}/{file}"
     if is_commit(revision) and (path := find_cached(repo_id, revision, file)):
         return path
@@ -303,7 +331,7 @@ def _commit_of(cached: Path) -> str:
 
 
 def _host() -> str:
-    return urlsplit(constants.ENDPOINT).netloc or constants.ENDPOINT
+    return urlsplit(constants.ENDPOINT).netloc or f"HF_ENDPOINT={constants.ENDPOINT!r}"
 
 
 @contextmanager

@@ -137,7 +137,8 @@ def manifest_path() -> Path:
     for path in places:
         if path.is_file():
             return path
-    raise WeightsError(f"the list of weights is missing: no file '{places[-1]}'; install again")
+    advice = f"correct {MANIFEST_VARIABLE}" if chosen else "install again"
+    raise WeightsError(f"the list of weights is missing: no file '{places[-1]}'; {advice}")
 
 
 def read_manifest(path: Path | None = None) -> Manifest:
