@@ -3,9 +3,9 @@
     python benchmarks/merge.py [--megapixels 12] [--rounds 5] [--chroma 14]
 
 Draws one photograph (smooth shapes and grain) and an ab map, and times, alternating in each round
-and on one thread: bare `cv2.imdecode` / `cv2.imencode` (JPEG, quality 95, 4:4:4) and `luminance`,
-`small_luminance`, `merge_ab` for grey and RGB pictures of 8 and 16 bits. Prints the median CPU time
-of each, per megapixel, and as a share of decode + encode.
+and on one thread: bare `cv2.imdecode` / `cv2.imencode` (JPEG, quality 95, 4:4:4) and `gray_plane`,
+`small_luminance`, `merge_ab` for grey and RGB pictures of 8 and 16 bits, these with NumPy,
+compiled, and compiled with AVX-512 where that is there. Prints the median processor time of each.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
 
-from recolor_cli.color.compiled import merge_state
-from recolor_cli.color.lab import luminance, small_luminance
+from recolor_cli.color import lab, merge
+from recolor_cli.color.compiled import CompiledMerge, compiled_merge, merge_state
+from recolor_cli.color.lab import gray_plane, small_luminance
 from recolor_cli.color.merge import merge_ab
 
 JPEG = [
@@ -45,9 +47,10 @@ def cases(megapixels: float, chroma: float) -> dict[str, Callable[[], object]]:
     """Name -> what is timed."""
     gray = draw(megapixels)
     rng = np.random.default_rng(1)
-    ab = cv2.GaussianBlur(rng.normal(0, 1, (192, 256, 2)).astype(np.float32), (0, 0), 6)
+    ab = cv2.GaussianBlur(rng.normal(0, 1, (48, 64, 2)).astype(np.float32), (0, 0), 3)
     ab *= chroma / np.hypot(ab[..., 0], ab[..., 1]).mean()
-    rgb = np.repeat(gray[..., None], 3, axis=2)
+    grays = np.repeat(gray[..., None], 3, axis=2)
+    rgb = grays.copy()
     rgb[..., 2] = rgb[..., 2] // 8 * 7  # a toned scan: three channels that differ
     deep, deep_rgb = gray.astype(np.uint16) * 257, rgb.astype(np.uint16) * 257
     out, deep_out = np.empty_like(rgb), np.empty_like(deep_rgb)
@@ -58,11 +61,10 @@ def cases(megapixels: float, chroma: float) -> dict[str, Callable[[], object]]:
         "decode grey": lambda: cv2.imdecode(gray_file, cv2.IMREAD_UNCHANGED),
         "decode RGB": lambda: cv2.imdecode(rgb_file, cv2.IMREAD_UNCHANGED),
         "encode RGB": lambda: cv2.imencode(".jpg", colored, JPEG),
-        "luminance grey 8": lambda: luminance(gray),
-        "luminance RGB 8": lambda: luminance(rgb),
-        "small_luminance grey 8": lambda: small_luminance(gray, (288, 384)),
-        "small_luminance RGB 8": lambda: small_luminance(rgb, (288, 384)),
-        "small_luminance RGB 16": lambda: small_luminance(deep_rgb, (288, 384)),
+        "gray_plane RGB 8, grey": lambda: gray_plane(grays),
+        "small_luminance grey 8": lambda: small_luminance(gray, (192, 256)),
+        "small_luminance RGB 8": lambda: small_luminance(rgb, (192, 256)),
+        "small_luminance RGB 16": lambda: small_luminance(deep_rgb, (192, 256)),
         "merge_ab grey 8": lambda: merge_ab(gray, ab, out=out),
         "merge_ab RGB 8": lambda: merge_ab(rgb, ab, out=out),
         "merge_ab grey 16": lambda: merge_ab(deep, ab, out=deep_out),
@@ -70,29 +72,57 @@ def cases(megapixels: float, chroma: float) -> dict[str, Callable[[], object]]:
     }
 
 
+class Narrow:
+    """The compiled merge as on a processor without AVX-512."""
+
+    def __init__(self, library: CompiledMerge) -> None:
+        """Keep it."""
+        self.library, self.is_gray = library, library.is_gray
+
+    def __call__(self, *arrays: Any, **values: Any) -> None:
+        """As the library's."""
+        self.library(*arrays, narrow=1, **values)
+
+    def bands(self, *arrays: Any, **values: Any) -> Any:
+        """As the library's."""
+        return self.library.bands(*arrays, narrow=1, **values)
+
+
+def ways() -> dict[str, Any]:
+    """Name -> what merge.py and lab.py are to find where they look for compiled code."""
+    library = compiled_merge()
+    found: dict[str, Any] = {"NumPy": None}
+    if library:
+        found["compiled"] = Narrow(library)
+        if library.is_wide:
+            found["AVX-512"] = library
+    return found
+
+
 def main() -> None:
     """Parse the options, time, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--megapixels", type=float, default=12)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--chroma", type=float, default=14, help="mean chroma of the ab map")
+    parser.add_argument("--chroma", type=float, default=10, help="mean chroma of the ab map")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    timed = cases(options.megapixels, options.chroma)
-    taken: dict[str, list[float]] = {name: [] for name in timed}
+    print(merge_state())
+    timed, found = cases(options.megapixels, options.chroma), ways()
+    taken: dict[tuple[str, str], list[float]] = {}
     for number in range(options.rounds + 1):
         for name, run in timed.items():
-            start = time.process_time()
-            run()
-            if number:  # the first round fills tables and caches
-                taken[name].append(time.process_time() - start)
-    median = {name: statistics.median(times) for name, times in taken.items()}
-    codec = median["decode grey"] + median["encode RGB"]
-    print(merge_state())
-    print(f"{'':24}{'ms':>8}{'ms/MP':>9}{'of codec':>10}   ({options.megapixels:g} MP, one thread)")
-    for name, seconds in median.items():
-        ms = seconds * 1e3
-        print(f"{name:24}{ms:8.1f}{ms / options.megapixels:9.2f}{seconds / codec:10.2f}")
+            for way, library in found.items():
+                setattr(merge, "compiled_merge", lambda library=library: library)  # noqa: B010
+                setattr(lab, "compiled_merge", lambda library=library: library)  # noqa: B010
+                start = time.process_time()
+                run()
+                if number:  # the first round fills tables and caches
+                    taken.setdefault((name, way), []).append(time.process_time() - start)
+    print(f"{'':24}" + "".join(f"{way:>10}" for way in found) + "   milliseconds of one thread")
+    for name in timed:
+        median = [statistics.median(taken[name, way]) * 1e3 for way in found]
+        print(f"{name:24}" + "".join(f"{ms:10.1f}" for ms in median))
 
 
 if __name__ == "__main__":
