@@ -188,6 +188,20 @@ def test_writes_into_out_which_may_be_the_photo() -> None:
     np.testing.assert_array_equal(pixels, expected)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [0, 3])
+def test_blue_may_come_first_in_memory(channels: int, dtype: type) -> None:
+    pixels, ab = _photo(90, 80, dtype, channels), _ab()
+    expected = merge_ab(pixels, ab)
+    assert (expected[..., 0] != expected[..., 2]).any()
+    memory = np.empty(expected.shape, dtype)
+    np.testing.assert_array_equal(merge_ab(pixels, ab, out=memory[..., ::-1]), expected)
+    np.testing.assert_array_equal(memory, expected[..., ::-1])
+    if channels == 3:
+        merge_ab(pixels, ab, out=pixels[..., ::-1])  # over the photo itself
+        np.testing.assert_array_equal(pixels, expected[..., ::-1])
+
+
 def test_a_gray_photo_stored_as_rgb_may_be_written_in_place() -> None:
     gray, ab = _photo(90, 80), _ab()
     pixels = np.repeat(gray[..., None], 3, axis=2)

@@ -12,7 +12,7 @@ from colorize_fixtures import save_tiny_weights
 from recolor_cli import Colorizer
 from recolor_cli.colorize import room
 from recolor_cli.colorize.network import Answer
-from recolor_cli.colorize.room import Room
+from recolor_cli.colorize.room import Room, memory_for
 from recolor_cli.images.photo import Frame, Photo
 
 
@@ -64,6 +64,26 @@ def test_pictures_of_mixed_sizes_are_what_each_is_alone(colorizer: Colorizer, dt
         (alone,) = colored(colorizer, None, pixels)
         (shared,) = colored(colorizer, kept, pixels)
         np.testing.assert_array_equal(shared, alone)
+
+
+def test_a_picture_lies_as_opencv_encodes_it_where_that_is_of_use() -> None:
+    gray, kept = Frame(np.zeros((20, 30), np.uint8)), Room()
+    turned = memory_for(gray, kept, blue_first=True)
+    assert turned is not None
+    assert turned[..., ::-1].flags.c_contiguous
+    plain = memory_for(gray, kept, blue_first=False)
+    assert plain is not None
+    assert plain.flags.c_contiguous
+    rgb = Frame(np.zeros((20, 30, 3), np.uint8))
+    for first in (True, False):
+        over = memory_for(rgb, kept, blue_first=first)
+        assert over is not None
+        assert np.shares_memory(over, rgb.pixels)
+    for other in (Frame(gray.pixels, gray.pixels), Frame(gray.pixels.astype(np.uint16))):
+        out = memory_for(other, kept, blue_first=True)
+        assert out is not None
+        assert out.flags.c_contiguous
+    assert memory_for(gray, None, blue_first=True) is None
 
 
 def test_the_pages_of_a_tiff_do_not_share_it(colorizer: Colorizer) -> None:

@@ -94,6 +94,22 @@ def test_only_pixels_that_may_be_spent_are_changed_and_the_bytes_are_the_same(
     assert encode_photo(photo, frames, format=target, spend=True) == data
 
 
+@pytest.mark.parametrize("target", ["png", "tiff", "webp", "jpg", "jp2"])
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_how_pixels_lie_in_memory_changes_no_byte(sample: str, target: str) -> None:
+    photo = read_photo(factory.png(*SAMPLES[sample]))
+    frames = colored(photo)
+    turned = [
+        frame.recolored(np.ascontiguousarray(frame.pixels[..., ::-1])[..., ::-1])
+        for frame in frames
+    ]
+    kept = [frame.pixels.copy() for frame in frames]
+    for spend in (False, True):
+        data = b"".join(encode_parts(photo, turned, format=target, spend=spend))
+        assert data == b"".join(encode_parts(photo, frames, format=target))
+    assert np.array_equal(turned[0].pixels, kept[0]), "these need no turning, so they stay"
+
+
 @pytest.mark.parametrize("target", ["png", "tiff", "webp", "jpg"])
 @pytest.mark.parametrize("sample", SAMPLES)
 @pytest.mark.parametrize("source", ["png", "tiff", "webp", "jp2"])

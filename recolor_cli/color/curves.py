@@ -65,7 +65,7 @@ def f_to_pixels(fy: Floats, y: Floats, f_steps: Floats, out: Pixels, work: Works
         fy: (rows, W), (L + 16) / 116.
         y: same shape, `cube(fy)`.
         f_steps: (2, rows, W), a / 500 and -b / 200; overwritten.
-        out: (rows, W, 3), uint8 or uint16, to write into.
+        out: (rows, W, 3), uint8 or uint16, to write into; in memory blue may come first.
         work: memory to reuse.
     """
     f_steps += fy
@@ -82,6 +82,8 @@ def f_to_pixels(fy: Floats, y: Floats, f_steps: Floats, out: Pixels, work: Works
         else:
             cv2.addWeighted(light, 1, y, of_y, 0, dst=light)
             planes.append(_encode16(light))
+    if out.strides[2] < 0:
+        planes, out = planes[::-1], out[..., ::-1]
     cv2.merge(planes, dst=out)
 
 
@@ -184,8 +186,12 @@ def reading(pixels: Pixels) -> dict[str, Any]:
     return {**tables, **curves, "index_max": INDEX_MAX, "y_of_rgb": weights}
 
 
-def writing(pixels: Pixels) -> dict[str, Any]:
+def writing(pixels: Pixels, *, blue_first: bool = False) -> dict[str, Any]:
     """What compiled code needs to get from f(X), f(Y), f(Z) to sRGB of the pixels' dtype.
+
+    Args:
+        pixels: What is written, for its dtype.
+        blue_first: Whether blue, green, red is the order in memory.
 
     Returns:
         Fields of `Job` in `strip.c`, by name.
@@ -197,7 +203,7 @@ def writing(pixels: Pixels) -> dict[str, Any]:
     return {
         "f_epsilon": F_EPSILON,
         "of_tangent": 1 / KAPPA,
-        "to_rgb": tuple((XYZ_TO_RGB * white).ravel()),
+        "to_rgb": tuple((XYZ_TO_RGB * white)[:: -1 if blue_first else 1].ravel()),
         "white": white,
         **tables,
     }

@@ -61,7 +61,8 @@ def merge_ab(
         pixels: (H, W) grey or (H, W, 3) RGB (its own chroma is dropped), uint8 or uint16.
         ab: (h, w, 2) float32, Lab units, covering exactly the picture's extent, same orientation.
         saturation: factor on chroma before it is compressed; 0 gives grey.
-        out: (H, W, 3) of the pixels' dtype, C-contiguous, to write into; may be `pixels` itself.
+        out: (H, W, 3) of the pixels' dtype to write into, C-contiguous, or a view from the end
+            (`memory[..., ::-1]`: as OpenCV encodes it, blue first); may be `pixels` itself.
 
     Returns:
         RGB (H, W, 3), the dtype of pixels; `out` if given.
@@ -88,11 +89,12 @@ def _merge_compiled(compiled: CompiledMerge, source: Pixels, f_steps: Floats, ou
     h, w, _ = small.shape
     row_cell, row_keys = places(h, height)
     column_cell, column_keys = places(w, width)
+    blue_first = not out.flags.c_contiguous
     compiled(
         source,
-        out,
+        out[..., ::-1] if blue_first else out,
         **reading(source),
-        **writing(out),
+        **writing(out, blue_first=blue_first),
         steps=np.ascontiguousarray(small.transpose(2, 0, 1)),
         map_height=h,
         map_width=w,
@@ -210,6 +212,7 @@ def _checked_out(pixels: Pixels, out: Pixels | None) -> Pixels:
     shape = (*pixels.shape[:2], 3)
     if out is None:
         return np.empty(shape, pixels.dtype)
-    if out.shape != shape or out.dtype != pixels.dtype or not out.flags.c_contiguous:
+    dense = out.flags.c_contiguous or (out.ndim == 3 and out[..., ::-1].flags.c_contiguous)
+    if out.shape != shape or out.dtype != pixels.dtype or not dense:
         raise ValueError(f"out must be {shape} {pixels.dtype}, got {out.shape} {out.dtype}")
     return out

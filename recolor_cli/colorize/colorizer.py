@@ -26,7 +26,7 @@ from recolor_cli.color.warmth import warm
 from recolor_cli.colorize.hint_entries import listed, parse_hints
 from recolor_cli.colorize.network import Answer, Floats, Painter, Report, fit
 from recolor_cli.colorize.pillow import check_path, from_array, from_pillow, to_8_bits
-from recolor_cli.colorize.room import Room
+from recolor_cli.colorize.room import Room, memory_for
 from recolor_cli.colorize.settings import Settings
 from recolor_cli.colorize.variants import Draw, draw_of
 from recolor_cli.devices import Machine, choose_machine, one_thread
@@ -297,7 +297,12 @@ class Colorizer:
         return self._painter.paint(luminances, seeds)
 
     def finish(
-        self, prepared: Prepared, answers: Sequence[Answer], room: Room | None = None
+        self,
+        prepared: Prepared,
+        answers: Sequence[Answer],
+        room: Room | None = None,
+        *,
+        blue_first: bool = False,
     ) -> tuple[Frame, ...]:
         """Bring the network's answers, one for each luminance map, onto the photograph.
 
@@ -308,6 +313,8 @@ class Colorizer:
             answers: As of `paint`.
             room: Where the picture may lie until this thread finishes the next one; None makes an
                 array of its own.
+            blue_first: Whether pixels of 8 bits lie in memory as OpenCV encodes them. They are
+                RGB all the same, a view from the end.
         """
         remaining = iter(answers)
         frames = []
@@ -317,15 +324,12 @@ class Colorizer:
             if luminance is None:
                 frames.append(frame)
                 continue
-            pixels = frame.pixels
-            out = None
-            if _can_be_overwritten(pixels):
-                out = pixels
-            elif room and len(photo.frames) == 1:  # pages are needed together
-                out = room.take(pixels)
+            # Pages are needed together.
+            own = room if len(photo.frames) == 1 else None
+            out = memory_for(frame, own, blue_first=blue_first)
             ab = next(remaining).ab
             hints = [hint for hint in prepared.hints if hint.page == page]
-            merged = self._merge(pixels, ab, turn, out, hints)
+            merged = self._merge(frame.pixels, ab, turn, out, hints)
             frames.append(frame.recolored(merged))
         return tuple(frames)
 
@@ -442,7 +446,3 @@ def _upright(pixels: Pixels, orientation: int) -> tuple[int, int]:
     """Height and width as a viewer shows them."""
     height, width = pixels.shape[:2]
     return (width, height) if orientation >= 5 else (height, width)
-
-
-def _can_be_overwritten(pixels: Pixels) -> bool:
-    return pixels.ndim == 3 and pixels.flags.c_contiguous and pixels.flags.writeable

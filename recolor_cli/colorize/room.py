@@ -11,7 +11,7 @@ import threading
 
 import numpy as np
 
-from recolor_cli.images.photo import Pixels
+from recolor_cli.images.photo import Frame, Pixels
 
 MOST_BYTES = 80 << 20  # kept by a thread: 28 megapixels of 8 bits; what is larger is made anew
 
@@ -34,3 +34,23 @@ class Room(threading.local):
         if size > self._memory.size:
             return np.empty(shape, like.dtype)
         return self._memory[:size].view(like.dtype).reshape(shape)
+
+
+def memory_for(frame: Frame, room: Room | None, *, blue_first: bool) -> Pixels | None:
+    """Where a frame's colours may be written: over its own pixels, else into the room, if any.
+
+    Args:
+        frame: As read; of no use afterwards.
+        room: None where its memory is needed otherwise.
+        blue_first: Whether 8 bits without alpha are to lie as OpenCV encodes them, which saves
+            turning them round. The array is RGB all the same, a view from the end.
+    """
+    pixels = frame.pixels
+    if pixels.ndim == 3 and pixels.flags.c_contiguous and pixels.flags.writeable:
+        out = pixels
+    elif room is not None:
+        out = room.take(pixels)
+    else:
+        return None
+    turned = blue_first and out.dtype == np.uint8 and frame.alpha is None
+    return out[..., ::-1] if turned else out

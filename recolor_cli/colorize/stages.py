@@ -178,7 +178,10 @@ class Stages:
             size, notes = photo.size, [*photo.warnings, *notes_of(work.answers)]
             if target.format is not None and target.format != photo.format:
                 notes.append(f"the input is {photo.format}; written as {target.format}")
-            frames = self._colorizer.finish(work.prepared, work.answers, self._room)
+            name = target.format or photo.format
+            frames = self._colorizer.finish(
+                work.prepared, work.answers, self._room, blue_first=name != "tiff"
+            )
             # The grey pixels go: of a very large photograph they are a quarter of all there is.
             photo, work.prepared = replace(photo, frames=frames), None
             pieces = encode_parts(

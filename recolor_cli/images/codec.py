@@ -236,6 +236,9 @@ def encode_exact_webp(frame: Frame) -> bytes:
 
 
 def _for_opencv(frame: Frame, spend: bool) -> Pixels:
+    blue_first = frame.pixels[..., ::-1]
+    if frame.alpha is None and frame.pixels.ndim == 3 and blue_first.flags.c_contiguous:
+        return blue_first
     pixels = np.ascontiguousarray(frame.pixels)
     if spend and frame.alpha is None and pixels.ndim == 3 and pixels.flags.writeable:
         return swap_red_and_blue(pixels)
