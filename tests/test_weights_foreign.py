@@ -27,7 +27,7 @@ from recolor_cli.color.merge import merge_ab
 from recolor_cli.color.spaces import SPACES
 from recolor_cli.errors import MissingExtraError, UsageError, WeightsError
 from recolor_cli.models.foreign import create_foreign
-from recolor_cli.weights import find_weights, load_model, read_manifest
+from recolor_cli.weights import find_weights, foreign, load, load_model, read_manifest
 from recolor_cli.weights.foreign import adapt_tensors, read_tensors
 from recolor_cli.weights.manifest import MANIFEST_VARIABLE
 
@@ -435,3 +435,49 @@ def test_a_local_file_that_is_pinned_is_known_by_its_hash(
     assert found.name == "eccv16.release-v2"
     assert found.entry is not None
     assert tiny_entry(b"anything").sha256 == found.sha256
+
+
+class Two(nn.Linear):
+    """A foreign network of two numbers."""
+
+    spare: dict[str, Any] = {}  # noqa: RUF012
+
+    def __init__(self) -> None:
+        super().__init__(1, 1)
+
+
+@pytest.mark.parametrize("how", ["renamed", "written", "gone"])
+@pytest.mark.parametrize("when", ["find_weights", "read_tensors", "adapt_tensors"])
+def test_a_file_that_changes_after_it_was_hashed_is_not_taken_for_what_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str, how: str
+) -> None:
+    path, other = tmp_path / "file.pth", tmp_path / "other.pth"
+    torch.save(Two().state_dict(), path)
+    torch.save(Two().state_dict(), other)
+    os.utime(other, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+    pin(path, "eccv16.release-v2", monkeypatch)
+    monkeypatch.setattr(foreign, "create_foreign", lambda *_args, **_more: Two())
+    assert load_model(str(path)).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+    def change() -> None:
+        if how == "renamed":
+            other.replace(path)
+        elif how == "written":
+            path.write_bytes(other.read_bytes())
+        else:
+            path.unlink()
+
+    module: Any = load if when == "find_weights" else foreign
+    original = getattr(module, when)
+
+    def and_then_it_changes(*args: Any, **more: Any) -> Any:
+        if when == "read_tensors":
+            change()  # between the hash and the reader
+        result = original(*args, **more)
+        if when != "read_tensors":
+            change()
+        return result
+
+    monkeypatch.setattr(module, when, and_then_it_changes)
+    with pytest.raises(WeightsError, match=r"file\.pth' changed while|cannot read .*file\.pth'"):
+        load_model(str(path))

@@ -21,20 +21,28 @@ from recolor_cli.checkpoints.files import fill_network
 from recolor_cli.errors import WeightsError
 from recolor_cli.models.foreign import create_foreign
 from recolor_cli.weights.manifest import Entry
+from recolor_cli.weights.verify import find_difference, marks_of
 
 # Beyond torch's own list (tensors, storages, OrderedDict). A slice is three numbers; DeOldify's
 # files mention it.
 ALLOWED_TYPES: list[Any] = [slice]
 CONTAINERS = ("params", "model", "state_dict")  # where projects put the tensors in the file
+_AGAIN = "run again when nothing writes to it"
 
 
 def load_foreign(path: Path, entry: Entry) -> ColorModel:
-    """Build the entry's network and fill it from a file that was verified before.
+    """Build the entry's network and fill it from its file, which stays the pinned one meanwhile.
 
     Raises:
-        WeightsError: the file is no checkpoint of plain tensors, or they do not fit the network.
+        WeightsError: the file is not what the entry pins, or no checkpoint of plain tensors, or
+            they do not fit the network.
         MissingExtraError: the network needs a package that is not installed.
     """
+    # Whoever found the file has hashed it, and it may have been replaced since. A check that is
+    # remembered costs nothing; marks that are the same at the end say that this file was read.
+    marks = marks_of(path)
+    if difference := find_difference(path, entry.sha256, entry.bytes):
+        raise WeightsError(f"'{path}' changed while it was read: {difference}; {_AGAIN}")
     with torch.random.fork_rng(devices=[]):
         network = create_foreign(entry.network, **entry.arguments)
     card = Card(
@@ -51,6 +59,8 @@ def load_foreign(path: Path, entry: Entry) -> ColorModel:
     )
     tensors = adapt_tensors(read_tensors(path), network, str(path))
     fill_network(network, tensors, str(path))
+    if marks_of(path) != marks:
+        raise WeightsError(f"'{path}' changed while it was read; {_AGAIN}")
     return ColorModel(network, card, entry.sha256, entry.name)
 
 

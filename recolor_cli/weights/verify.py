@@ -58,19 +58,9 @@ def find_difference(
     Raises:
         WeightsError: the file cannot be read.
     """
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise WeightsError(f"cannot read the weights '{path}': {error.strerror}") from None
-    if size is not None and stat.st_size != size:
-        return f"it has {stat.st_size} bytes, and should have {size}"
-    marks = {
-        "path": str(path.resolve()),
-        "size": stat.st_size,
-        "inode": stat.st_ino,
-        "mtime_ns": stat.st_mtime_ns,
-        "ctime_ns": stat.st_ctime_ns,
-    }
+    marks = marks_of(path)
+    if size is not None and marks["size"] != size:
+        return f"it has {marks['size']} bytes, and should have {size}"
     memory = cache_folder() / "verified" / f"{sha256}.json"
     if remember and _read_marks(memory) == marks:
         return None
@@ -80,6 +70,25 @@ def find_difference(
     if remember:
         _write_marks(memory, marks)
     return None
+
+
+def marks_of(path: Path) -> dict[str, object]:
+    """What tells a file from itself after a write, and from another one in its place.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise WeightsError(f"cannot read the weights '{path}': {error.strerror}") from None
+    return {
+        "path": str(path.resolve()),
+        "size": stat.st_size,
+        "inode": stat.st_ino,
+        "mtime_ns": stat.st_mtime_ns,
+        "ctime_ns": stat.st_ctime_ns,
+    }
 
 
 def _read_marks(memory: Path) -> object:
