@@ -46,6 +46,7 @@ LISTS = {  # of `recolor compare`, and the setting that each part of one is
     "warmths": "warmth", "temperatures": "temperature",
 }  # fmt: skip
 DEVICE = re.compile(r"auto|cpu|mps|cuda(?::(\d+))?")
+_DOOR = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:/]+)):(\d{1,5})")
 
 
 def range_of(name: str) -> Range | None:
@@ -67,6 +68,9 @@ def misfit(name: str, value: Any) -> str:
     """
     if name == "device":
         return "" if DEVICE.fullmatch(value) else "must be auto, cpu, cuda, cuda:N or mps"
+    if name == "cluster":
+        known = value in ("auto", "local") or cluster_door(value)
+        return "" if known else "must be auto, local, or HOST:PORT such as 10.0.0.1:6379"
     if name == "shard":
         try:
             parse_shard(value)
@@ -88,6 +92,48 @@ def misfit(name: str, value: Any) -> str:
     if high == math.inf:
         return f"must be {low:g} or more"
     return f"must be {low} to {high}" if kind is int else f"must be {low:g} to {high:g}"
+
+
+def cluster_door(address: str) -> tuple[str, int] | None:
+    """Host and port of HOST:PORT; None if it is none.
+
+    >>> cluster_door("[::1]:6379")
+    ('::1', 6379)
+    """
+    match = _DOOR.fullmatch(address)
+    if not match or not 0 < int(match[3]) < 65536:
+        return None
+    return match[1] or match[2], int(match[3])
+
+
+def address_kind(text: str) -> str:
+    """What stands before the :// of an address, such as s3; "" for a path of this machine."""
+    kind, slashes, _ = text.partition("://")
+    # One letter is a drive of Windows, whatever follows.
+    sound = len(kind) > 1 and kind.replace("+", "").replace("-", "").isalnum()
+    return kind if slashes and sound else ""
+
+
+def misplaced(text: str, *, taken: str = "", made: bool = False) -> str:
+    """How text cannot name a file or folder of this machine; "" if it can.
+
+    Addresses are for what `recolor colorize` reads and writes: as a path of the local disk
+    "s3://a/b" would be a folder s3: with a folder a. Nothing would be the folder one stands in.
+
+    Args:
+        text: As it was typed; a `Path` has lost what is looked for here.
+        taken: The one kind of address that is taken all the same, such as hf; "*" for all.
+        made: Whether the command writes it.
+    """
+    if not text:
+        return "must name a file or folder"
+    kind = address_kind(text)
+    if kind in ("", taken) or taken == "*":
+        return ""
+    if kind == "file":
+        return "must be a path; type it without file://"
+    way = "write it here, then copy it there" if made else "copy it here first"
+    return f"must be on this machine: such addresses are for colorize's input and -o; {way}"
 
 
 def checked(name: str, value: Any, shown: str = "") -> Any:

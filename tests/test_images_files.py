@@ -272,6 +272,23 @@ def test_only_files_of_dead_runs_are_removed(tmp_path: Path) -> None:
     assert remove_stale(tmp_path / "missing") == []
 
 
+def test_a_file_that_gets_its_name_meanwhile_ends_no_cleaning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = factory.put(tmp_path, f"{PREFIX}{'f' * 8}-1-{'0' * 16}.part", b"x")
+    own_left = factory.put(tmp_path, f"{PREFIX}{atomic._HOST}-{os.getpid()}-{'0' * 16}.part", b"x")
+    names_in = atomic.names_in
+
+    def old_news(folder: Path) -> list[str]:
+        names = names_in(folder)
+        done.rename(tmp_path / "a.jpg")
+        return names
+
+    monkeypatch.setattr(atomic, "names_in", old_news)
+    assert remove_stale(tmp_path) == [own_left]
+    assert _left(tmp_path) == ["a.jpg"]
+
+
 def test_temporary_files_are_not_found_as_photos(tmp_path: Path) -> None:
     factory.put(tmp_path, f"{PREFIX}abc.jpg", b"x")
     assert find_photos([tmp_path]) == []

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
@@ -20,7 +21,7 @@ from recolor_cli.cli.app import main
 from recolor_cli.colorize import Settings, colorize_files
 from recolor_cli.colorize.manifest import Manifest
 from recolor_cli.errors import UsageError
-from recolor_cli.images.atomic import mark
+from recolor_cli.images.atomic import mark, remove_stale
 from recolor_cli.images.find import survey
 from recolor_cli.images.remote import RemotePath, as_path
 
@@ -258,3 +259,62 @@ def test_what_a_killed_run_left_at_an_address_is_removed(
     assert run.summary.done == 31
     assert not left.exists()
     assert kept.exists()
+
+
+# Stores as some packages show them
+
+
+@pytest.fixture
+def slow_to_see(memory) -> Iterator[type[fsspec.AbstractFileSystem]]:
+    """seen://, whose package remembers every listing, and tells no times, as some do."""
+
+    class Remembering(type(memory)):
+        protocol = "seen"
+
+        @classmethod
+        def _strip_protocol(cls, path: str) -> str:
+            return "/" + path.rpartition("://")[2].strip("/")
+
+        def ls(self, path: str, detail: bool = True, **more: Any) -> list[Any]:
+            path = self._strip_protocol(path)
+            if path not in self.dircache:
+                self.dircache[path] = super().ls(path, detail=True, **more)
+            return [entry if detail else entry["name"] for entry in self.dircache[path]]
+
+        def invalidate_cache(self, path: str | None = None) -> None:
+            assert path is not None
+            assert "://" not in path
+            self.dircache.pop(path, None)
+
+        def info(self, path: str, **more: Any) -> dict[str, Any]:
+            return {**super().info(path, **more), "created": None}
+
+    register_implementation("seen", Remembering, clobber=True)
+    yield Remembering
+    _registry.pop("seen")
+
+
+def test_parts_of_a_manifest_are_listed_anew(
+    memory, slow_to_see, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list(colorize_files(["memory://archive/in"], "memory://o/p", Settings(model=str(weights))))
+    (part,) = memory.glob("/o/p/.recolor/manifest-*.jsonl")
+    later = part.replace("manifest-", "manifest-9")
+    ask = slow_to_see.cat_file
+
+    def moved_meanwhile(self, path: str, *args: Any, **more: Any) -> bytes:
+        if memory.exists(part):
+            memory.mv(part, later)  # by another machine
+        return ask(self, path, *args, **more)
+
+    monkeypatch.setattr(slow_to_see, "cat_file", moved_meanwhile)
+    assert len(list(Manifest(as_path("seen://o/p")))) == 31
+    memory.pipe_file(later.replace("-9", "-8"), b'{"event": "done", "output": "new.jpg", "at": 1}')
+    assert len(list(Manifest(as_path("seen://o/p")))) == 32
+
+
+def test_what_another_machine_writes_stays_where_no_times_are_told(memory, slow_to_see) -> None:
+    for number in range(2):
+        memory.pipe_file(f"/o/.recolor-deadbeef-7{number}-0123456789abcdef.part", b"half")
+    assert remove_stale(as_path("seen://o")) == []
+    assert len(memory.ls("/o")) == 2

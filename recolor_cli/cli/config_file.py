@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import typer
 
 from recolor_cli.errors import UsageError
+from recolor_cli.ranges import misplaced
 
 FILE, PROJECT_FILE = "recolor.toml", "pyproject.toml"
 CHOICE = "RECOLOR_CONFIG"  # this file instead of those that would be found; "none" for no file
@@ -53,6 +54,8 @@ def find_files(folder: Path, choice: str | None = None) -> list[ConfigFile]:
     Raises:
         UsageError: A file is chosen and not there, cannot be read, or is not TOML.
     """
+    if choice is not None and (wrong := misplaced(choice)):
+        raise UsageError(f"--config (or {CHOICE}) is {choice!r}, and {wrong}")
     if choice == "none":
         return []
     if choice:

@@ -15,7 +15,17 @@ from typing import Any
 
 from recolor_cli.cli.config_file import ConfigFile, find_files
 from recolor_cli.cli.console import Console
-from recolor_cli.cli.keys import TYPED_ONLY, Key, general_names, keys_of, leaves, plain, short
+from recolor_cli.cli.keys import (
+    TYPED_ONLY,
+    Key,
+    general_names,
+    keys_of,
+    kinds_of,
+    leaves,
+    plain,
+    short,
+)
+from recolor_cli.cli.places import check_typed, place_rule
 from recolor_cli.cli.variables import unread
 from recolor_cli.errors import UsageError
 from recolor_cli.recipes import did_you_mean
@@ -42,7 +52,11 @@ def prepare(command: Any, words: Sequence[str]) -> None:
     """
     for path, leaf in leaves(command, tuple(words)):
         keys = {key.parameter: key for key in keys_of(leaf, path)}
+        kinds = kinds_of(leaf)
         for parameter in leaf.params:
+            name = parameter.name
+            if name in kinds and (rule := place_rule(path, plain(name), kinds[name])):
+                check_typed(parameter, rule)
             if (key := keys.get(parameter.name)) is not None:
                 parameter.envvar, parameter.show_envvar = list(key.variables), False
                 if key.kind is bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,7 @@ from typer.models import OptionInfo
 
 from recolor_cli.cli import options
 from recolor_cli.cli.config_file import against
+from recolor_cli.cli.places import place_rule
 from recolor_cli.errors import UsageError
 from recolor_cli.ranges import LONGEST, misfit
 from recolor_cli.recipes import RECIPES, did_you_mean
@@ -110,7 +112,8 @@ class Key:
         place = f"the environment has {variable}={short(shown)}"
         if not self.many:
             return self.check(_number(text, self.kind), place)
-        parts = text.split(os.pathsep if self.kind is Path else None)
+        between = f"{os.pathsep}(?!//)"  # so that an address, which is refused, is told whole
+        parts = re.split(between, text) if self.kind is Path else text.split()
         return self.check([_number(part, self.kind) for part in parts], place)
 
     def _is_path(self, value: Any) -> bool:
@@ -183,13 +186,21 @@ def keys_of(command: Any, words: Sequence[str]) -> list[Key]:
                 choices=choices,
                 low=info.min if info else None,
                 high=info.max if info else None,
-                rule=_rule(words, plain(name)),
+                rule=place_rule(words, plain(name), kind) or _rule(words, plain(name)),
                 variables=(own, shared) if shared else (own,),
                 help=parameter.help or "",
                 default=parameter.default,
             )
         )
     return keys
+
+
+def kinds_of(command: Any) -> dict[str, type]:
+    """What the values of all options and arguments of a command are, by parameter."""
+    function = inspect.unwrap(command.callback)
+    hints = get_type_hints(function, include_extras=True)
+    names = {p.name: _parameter_of(function, p.name) for p in command.params}
+    return {name: _kind(_split(hints[own])[0])[0] for name, own in names.items() if own in hints}
 
 
 def _rule(words: Sequence[str], name: str) -> Callable[[Any], str]:
@@ -226,9 +237,10 @@ def _parameter_of(function: Any, name: str) -> str:
 
 
 def _split(hint: Any) -> tuple[Any, OptionInfo | None]:
-    """Annotated[type, Option(...)] -> both."""
-    infos = [part for part in getattr(hint, "__metadata__", ()) if isinstance(part, OptionInfo)]
-    return (get_args(hint)[0] if infos else hint), (infos[0] if infos else None)
+    """Annotated[type, Option(...)] -> both; of an argument, the type."""
+    about = getattr(hint, "__metadata__", ())
+    infos = [part for part in about if isinstance(part, OptionInfo)]
+    return (get_args(hint)[0] if about else hint), (infos[0] if infos else None)
 
 
 def _kind(hint: Any) -> tuple[type, bool, tuple[str, ...]]:

@@ -141,12 +141,16 @@ def _growing(folder: Path) -> list[Path]:
 
 def _is_stale(path: Path) -> bool:
     match = _TEMPORARY.fullmatch(path.name)
-    status = path.stat(follow_symlinks=False)
+    try:
+        status = path.stat(follow_symlinks=False)
+    except FileNotFoundError:  # it has just become what it was to be
+        return False
     if not match or not stat.S_ISREG(status.st_mode):
         return False
     if match[1] == _HOST and not _is_writing(int(match[2]), path.name):
         return True
-    return time.time() - status.st_mtime > _DAY_S
+    # 0 is what a storage says that knows no times: then nobody can tell its age.
+    return 0 < status.st_mtime < time.time() - _DAY_S
 
 
 def _is_writing(process: int, name: str) -> bool:

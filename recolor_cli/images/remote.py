@@ -17,6 +17,7 @@ from pathlib import Path, PosixPath, PurePosixPath
 from typing import IO, Any, NoReturn
 
 from recolor_cli.errors import MissingExtraError, RecolorError, StorageError, UsageError
+from recolor_cli.ranges import address_kind
 
 # There an object is put whole or not at all, and folders are only parts of names.
 OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"}
@@ -36,9 +37,10 @@ def as_path(text: str | os.PathLike[str]) -> Path:
     if isinstance(text, Path):
         return text
     text = os.fspath(text)
-    kind, slashes, rest = text.partition("://")
-    if not slashes or not kind.replace("+", "").replace("-", "").isalnum():
+    kind = address_kind(text)
+    if not kind:
         return Path(text)
+    _, _, rest = text.partition("://")
     if kind == "file":
         return Path("/" + rest.lstrip("/"))
     if os.name == "nt":
@@ -222,8 +224,9 @@ class RemotePath(PosixPath):
         return self.kind not in OBJECT_STORES
 
     def names(self) -> list[str]:
-        """What lies directly in this folder."""
+        """What lies directly in this folder now, whatever a package remembers of it."""
         try:
+            self._ask("invalidate_cache", self.system()._strip_protocol(str(self)))
             found = self._ask("ls", str(self), detail=False)
         except FileNotFoundError:
             return []

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recolor_cli.errors import WeightsError
+from recolor_cli.ranges import misplaced
 from recolor_cli.weights.manifest import (
     PACKAGE,
     Entry,
@@ -60,6 +61,8 @@ def find_weights(
     """
     manifest = manifest or read_manifest()
     text = os.fspath(name_or_path)
+    if wrong := misplaced(text, taken="hf"):
+        raise WeightsError(f"the weights {text!r} {wrong}")
     if text.startswith("hf://"):
         return _find_on_hub(text, manifest, offline=offline, progress=progress)
     if manifest.get(text) is not None or text == "default":
