@@ -364,6 +364,23 @@ class TestAddresses:
             find_weights(address, offline=True)
         assert find_weights(address).path.read_bytes() == data
 
+    @pytest.mark.parametrize("folder", ["hub", "snapshots/hub"])
+    def test_content_that_rots_is_fetched_again_whatever_else_links_to_it(
+        self, hub: HubServer, data: bytes, tmp_path: Path, folder: str, monkeypatch
+    ) -> None:
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / folder))
+        hub.repos[REPO].commits[OTHER_COMMIT] = {"model.safetensors": data}
+        address = f"hf://{REPO}/model.safetensors@"
+        content = find_weights(address + OTHER_COMMIT).path.resolve()
+        assert find_weights(address + COMMIT).path.resolve() == content
+        content.write_bytes(data[:1000])
+        assert find_weights(address + COMMIT).path.read_bytes() == data
+        content.write_bytes(data[:1000])
+        with pytest.raises(WeightsError, match="it was removed"):
+            find(tiny_entry(data))
+        assert find(tiny_entry(data)).path.read_bytes() == data
+        assert find_weights(address + OTHER_COMMIT).path.read_bytes() == data
+
     def test_another_content_than_its_server_said(self, hub: HubServer, data: bytes) -> None:
         hub.faults.extend([Fault(body=b"x" * len(data))] * 2)
         with pytest.raises(WeightsError, match="not what its server said"):

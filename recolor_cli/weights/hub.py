@@ -121,7 +121,7 @@ def fetch_pinned(entry: Entry, *, offline: bool, progress: Progress | None) -> P
             )
         path = _download(entry.repo_id, entry.revision, entry.file, again, progress)
     if difference := find_difference(path, entry.sha256, entry.bytes):
-        remove_cached(path)
+        remove_cached(path, damaged=_difference_from_name(path) is not None)
         raise WeightsError(
             f"the downloaded file of '{entry.name}' is not what it should be: {difference}; it was "
             f"removed; 'recolor models pull {entry.name}' fetches it again"
@@ -143,13 +143,13 @@ def fetch_unpinned(
     path = _find_or_fetch(*what, offline=offline, progress=progress)
     difference = _difference_from_name(path)
     if difference and not (offline or constants.HF_HUB_OFFLINE):
-        remove_cached(path)
+        remove_cached(path, damaged=True)
         if progress:
             progress(f"the cached file '{path}' is damaged ({difference}); fetching it again")
         path = _find_or_fetch(*what, offline=offline, progress=progress)
         difference = _difference_from_name(path)
     if difference:
-        remove_cached(path)
+        remove_cached(path, damaged=True)
         raise WeightsError(
             f"the file of 'hf://{repo_id}/{file}@{revision}' is not what its server said: "
             f"{difference}; it was removed; with a network, the same command fetches it again"
@@ -192,19 +192,23 @@ def _find_or_fetch(
     return path
 
 
-def remove_cached(path: Path) -> None:
+def remove_cached(path: Path, *, damaged: bool = False) -> None:
     """Remove a cached file: the link, and the content if no other link leads to it.
+
+    Args:
+        path: as of `find_cached`.
+        damaged: whether the content goes in any case: the client would take it again as it is.
 
     Raises:
         WeightsError: it cannot be removed.
     """
     content = path.resolve()
-    repository = path.parents[len(path.parts) - 1 - path.parts.index("snapshots")]
+    repository = Path(constants.HF_HUB_CACHE, _parts_in_cache(path)[0])
     try:
         path.unlink(missing_ok=True)
         others = (p for p in (repository / "snapshots").rglob("*") if p.is_symlink())
-        if content.parent == (repository / "blobs").resolve() and all(
-            other.resolve() != content for other in others
+        if content.parent == (repository / "blobs").resolve() and (
+            damaged or all(other.resolve() != content for other in others)
         ):
             content.unlink(missing_ok=True)
     except OSError as error:
@@ -326,8 +330,12 @@ def _say_commit(address: str, revision: str, commit: str, progress: Progress | N
 
 
 def _commit_of(cached: Path) -> str:
-    """The commit in .../snapshots/<commit>/file."""
-    return cached.parts[cached.parts.index("snapshots") + 1]
+    return _parts_in_cache(cached)[2]
+
+
+def _parts_in_cache(cached: Path) -> tuple[str, ...]:
+    """The repository's folder, "snapshots", the commit, and the parts of the file's name."""
+    return cached.relative_to(constants.HF_HUB_CACHE).parts
 
 
 def _host() -> str:
