@@ -210,6 +210,10 @@ OUT_OF_RANGE = [
         'device = "gpu"; it must be auto, cpu, cuda, cuda:N',
     ),
     ("colorize", "workers = 5000\n[colorize]", "workers = 5000; it must be 1 to 1024"),
+    ("colorize", "[colorize]\ncluster = 'head'", "it must be auto, local, or HOST:PORT such as"),
+    ("colorize", "[colorize]\ncluster = 'ray://head:1'", "it must be auto, local, or HOST:PORT"),
+    ("colorize", "[colorize]\ncluster = 'head:65536'", "it must be auto, local, or HOST:PORT"),
+    ("colorize", "[colorize]\ncluster = ''", 'cluster = ""; it must be auto, local, or HOST:PORT'),
     ("compare", "[compare]\nsizes = '256,8'", 'sizes = "256,8"; it must be 16 to 4096'),
     ("compare", "[compare]\nwarmths = '5,warm'", "it must be numbers with commas between them"),
     ("benchmark", "[benchmark]\nmegapixels = 501", "megapixels = 501; it must be 0.01 to 500"),
@@ -235,6 +239,26 @@ def test_config_refuses_what_the_command_would(
         assert (code, out, err.count("\n")) == (2, "", 1)
         assert words in err
         assert "'recolor.toml' has " in err
+
+
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        ("numpi", "recolor: RECOLOR_MERGE is 'numpi'; use compiled or numpy, or unset it\n"),
+        ("numpy", ""),
+    ],
+)
+def test_config_refuses_a_merge_that_there_is_not(here: Path, asked: str, line: str) -> None:
+    code = (
+        "import sys\nfrom recolor_cli.cli.app import main\n"
+        "try: main(['config'])\nfinally: print([n for n in ('torch', 'cv2') if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=here, capture_output=True, text=True, check=False,
+        env={**os.environ, "RECOLOR_MERGE": asked},
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert (done.returncode, done.stderr if line else "") == (2 if line else 0, line)
 
 
 @pytest.mark.parametrize(
@@ -266,6 +290,9 @@ def test_what_is_typed_has_the_same_ranges_before_anything_is_read(
         "[compare]\nsizes = ' 256, 384,'\ntemperatures = '0.1,1'",
         "device = 'cuda:12'\nbatch-size = 4096\nworkers = 1024",
         "[data.split]\nmin-colorfulness = inf",
+        "[colorize]\ncluster = 'local'",
+        "[colorize]\ncluster = 'head.example:6379'",
+        "[colorize]\ncluster = '[::1]:65535'",
         "\ufeff[colorize]\nsaturation = 1.5",  # as Windows' editors save UTF-8
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from recolor_cli.cli.configured import Setting, check_names, known_names, resolv
 from recolor_cli.cli.console import Console, printable
 from recolor_cli.cli.keys import keys_of, leaves
 from recolor_cli.cli.options import JsonOpt
+from recolor_cli.cli.variables import MERGE
 from recolor_cli.errors import UsageError
 from recolor_cli.recipes import did_you_mean
 
@@ -41,6 +43,10 @@ def config(
     Checks all files and variables; a mistake is told in one line.
     """
     console = Console(json=json)
+    if os.environ.get(MERGE):
+        from recolor_cli.color.compiled import merge_state
+
+        merge_state()  # says what is wrong with it
     root: Any = ctx.find_root()
     files = find_files(Path.cwd(), root.obj)
     wanted = tuple(command or ())

@@ -11,7 +11,8 @@ from recolor_cli.cli.config_file import CHOICE
 from recolor_cli.cli.keys import TYPED_ONLY, Key, general_names, keys_of, leaves
 
 PREFIX = "RECOLOR_"
-OTHERS = {CHOICE, "RECOLOR_CACHE", "RECOLOR_WEIGHTS_JSON", "RECOLOR_MERGE"}  # of no option
+MERGE = "RECOLOR_MERGE"
+OTHERS = {CHOICE, "RECOLOR_CACHE", "RECOLOR_WEIGHTS_JSON", MERGE}  # of no option
 CUTOFF = 0.6  # of difflib; below it, names have little more in common than their letters
 
 

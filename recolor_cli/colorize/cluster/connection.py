@@ -6,7 +6,6 @@ Ray sends no usage statistics from here, starts no dashboard, and what it prints
 from __future__ import annotations
 
 import os
-import re
 import signal
 import socket
 import threading
@@ -18,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from recolor_cli.errors import MissingExtraError, UsageError
+from recolor_cli.ranges import cluster_door
 
 ADDRESS_TIMEOUT_S = 5.0
 # The door call of HTTP/2, with empty settings: every gRPC server answers with settings of its own.
@@ -115,19 +115,18 @@ def check_address(address: str, origin: str = "") -> None:
     Raises:
         UsageError: It is no address, or nothing answers there that could be Ray.
     """
-    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:/]+)):(\d{1,5})", address)
-    if not match or not 0 < int(match[3]) < 65536:
+    door = cluster_door(address)
+    if door is None:
         raise UsageError(
             f"no cluster address {address!r}{origin}; "
             "type auto, local, or HOST:PORT such as 10.0.0.1:6379"
         )
-    host, port = match[1] or match[2], int(match[3])
     advice = "start it with 'ray start --head --port=6379', or correct the address"
     try:
-        with socket.create_connection((host, port), ADDRESS_TIMEOUT_S) as door:
-            door.settimeout(ADDRESS_TIMEOUT_S)
-            door.sendall(_HELLO)
-            answer = door.recv(9)
+        with socket.create_connection(door, ADDRESS_TIMEOUT_S) as line:
+            line.settimeout(ADDRESS_TIMEOUT_S)
+            line.sendall(_HELLO)
+            answer = line.recv(9)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(
