@@ -238,3 +238,13 @@ def test_what_a_killed_driver_left_for_its_workers_to_see_is_removed(
     (own,) = (tmp_path / ".recolor").glob("cluster-2-of-3-*")
     assert own == room._token
     assert (tmp_path / ".recolor/cluster-1-of-3-alive").exists()
+    # Nor does a second run, where there are no locks, end the first one.
+    lead(tmp_path, shard=(2, 3))._open()
+    assert not own.exists()
+    asked: list[Path] = []
+    introduce = SimpleNamespace(remote=lambda token, *_: asked.append(token))
+    room._actor = SimpleNamespace(remote=lambda *_: SimpleNamespace(introduce=introduce))
+    room._batches = driver.Batches(1)
+    room._hire()
+    assert asked == [own]
+    assert own.read_text() == room._text

@@ -178,8 +178,14 @@ class Cluster:
         for left in names_in(self._token.parent):
             if left.startswith(name):  # by a run that was killed: of this part there is no other
                 self._token.with_name(left).unlink(missing_ok=True)
-        write_atomic(self._token, self._text.encode())
+        self._show_token()
         self._idle_since = time.monotonic()
+
+    def _show_token(self) -> None:
+        """Have the file there for the next worker: where locks are unknown there may be another."""
+        assert self._token is not None
+        if not self._token.exists():
+            write_atomic(self._token, self._text.encode())
 
     def _nodes(self) -> dict[str, dict[str, float]]:
         """The machines that are there, each with what it has.
@@ -222,6 +228,8 @@ class Cluster:
         # At least one is asked for, so that an autoscaling cluster without machines starts one.
         wanted = self._settings.cluster_workers or max(1, self._room())
         wanted = min(wanted, self._batches.left + len(self._at_work()))
+        if len(self._hands) < wanted:
+            self._show_token()
         while len(self._hands) < wanted:
             worker = replace(self._settings, shard=(1, 1), hints=None)
             actor = self._actor.remote(worker, self._handle, self._cores)
