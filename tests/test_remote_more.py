@@ -209,6 +209,22 @@ def test_a_palette_at_an_address_is_read_and_checked(
     assert below(memory, "/o/q") == tree(tmp_path / "out")
 
 
+def test_a_palette_at_an_address_is_checked_in_one_listing(
+    memory, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find, asked = type(memory).find, []
+    monkeypatch.setattr(type(memory), "find", lambda *a, **k: asked.append(a[1]) or find(*a, **k))
+    counts = []
+    for files in (["0/*.jpg"], ["0/*.jpg", "1/*.jpg", "2/*.jpg", "nobody.jpg"]):
+        palette = {"photos": [{"files": files, "hints": [{"point": [0.5, 0.5], "color": "navy"}]}]}
+        memory.pipe_file("/archive/in/palette.json", json.dumps(palette).encode())
+        asked.clear()
+        run = colorize_files(["memory://archive/in"], "memory://o/p", Settings(model=str(weights)))
+        list(run)
+        counts.append(len(asked))
+    assert counts[0] == counts[1]
+
+
 @pytest.mark.parametrize("keeps_all", [False, True])
 def test_a_part_of_the_manifest_takes_in_the_one_before(
     memory, weights: Path, keeps_all: bool, monkeypatch: pytest.MonkeyPatch

@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -167,12 +168,13 @@ class HintBook:
                 stem = name.removesuffix(SUFFIX)
                 if not any(_is_photo_of(other, stem) for other in names):
                     lines.append(f"{str(folder / name)!r} lies beside no photograph {stem!r}")
+        objects = cache(_objects_below)
         for palette in [*self._palettes.values(), self._asked]:
             for photos in palette.photos if palette else ():
                 lines += [
                     f"{str(palette.path)!r}: no file matches {pattern!r}"  # type: ignore[union-attr]
                     for pattern in photos.files
-                    if not _exists(palette.path.parent, pattern)  # type: ignore[union-attr]
+                    if not _exists(palette.path.parent, pattern, objects)  # type: ignore[union-attr]
                     and palette is not self._asked
                 ]
         return lines
@@ -280,12 +282,14 @@ def _matches(name: str, pattern: str) -> bool:
     return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
 
 
-def _exists(folder: Path, pattern: str) -> bool:
+def _objects_below(folder: RemotePath) -> list[Path]:
+    return [*map(RemotePath, folder.below())]
+
+
+def _exists(folder: Path, pattern: str, objects: Callable[[RemotePath], Iterable[Path]]) -> bool:
     if not any(sign in pattern for sign in "*?[") and (folder / pattern).is_file():
         return True
-    paths: Iterable[Path] = (
-        map(RemotePath, folder.below()) if isinstance(folder, RemotePath) else folder.rglob("*")
-    )
+    paths = objects(folder) if isinstance(folder, RemotePath) else folder.rglob("*")
     return any(
         _matches(path.relative_to(folder).as_posix(), pattern)
         for path in paths
