@@ -125,7 +125,7 @@ def a_file_called(name: str) -> Callable[[Path], None]:
         (lambda folder: (folder / "log.jsonl").mkdir(parents=True), "there", 4,
          "there': 'log.jsonl' in it is a folder; move it away"),
     ],
-    ids=lambda value: str(value)[:30],
+    ids=["a run", "a file", "below a file", "a file for a folder", "a folder for a file"],
 )  # fmt: skip
 def test_a_folder_that_no_run_can_have_is_refused_and_left_as_it_is(
     make: Callable[[Path], None], out: str, status: int, text: str, dry: bool, photos: Path,
