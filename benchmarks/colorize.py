@@ -1,6 +1,6 @@
 """How far is `recolor colorize` from what decoding and encoding alone would take?
 
-    python benchmarks/colorize.py [--photos 12] [--megapixels 12] [--format jpg|tiff] [--rounds 3]
+    python benchmarks/colorize.py [--photos 48] [--megapixels 12] [--format jpg|tiff] [--rounds 3]
                                   [--model default] [--device auto] [--precision auto] [--loops 2]
 
 Makes photographs of that size from scikit-image's samples (grey, with grain; TIFFs have 16 bits)
@@ -70,7 +70,7 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     """The options."""
     parser = argparse.ArgumentParser(description="Compare recolor colorize with its floor.")
-    parser.add_argument("--photos", type=int, default=12)
+    parser.add_argument("--photos", type=int, default=48)
     parser.add_argument("--megapixels", type=float, default=12.0)
     parser.add_argument("--format", choices=("jpg", "tiff"), default="jpg")
     parser.add_argument("--rounds", type=int, default=3)
