@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from recolor_cli.color import lab, merge
-from recolor_cli.color.compiled import CompiledMerge, compiled_merge, merge_state
+from recolor_cli.color.compiled import LIBRARY, CompiledMerge, compiled_merge, merge_state
 from recolor_cli.color.lab import gray_plane, small_luminance
 from recolor_cli.color.merge import merge_ab
 
@@ -72,30 +72,14 @@ def cases(megapixels: float, chroma: float) -> dict[str, Callable[[], object]]:
     }
 
 
-class Narrow:
-    """The compiled merge as on a processor without AVX-512."""
-
-    def __init__(self, library: CompiledMerge) -> None:
-        """Keep it."""
-        self.library, self.is_gray = library, library.is_gray
-
-    def __call__(self, *arrays: Any, **values: Any) -> None:
-        """As the library's."""
-        self.library(*arrays, narrow=1, **values)
-
-    def bands(self, *arrays: Any, **values: Any) -> Any:
-        """As the library's."""
-        return self.library.bands(*arrays, narrow=1, **values)
-
-
 def ways() -> dict[str, Any]:
     """Name -> what merge.py and lab.py are to find where they look for compiled code."""
-    library = compiled_merge()
+    compiled = compiled_merge()
     found: dict[str, Any] = {"NumPy": None}
-    if library:
-        found["compiled"] = Narrow(library)
-        if library.is_wide:
-            found["AVX-512"] = library
+    if compiled:
+        found["compiled"] = CompiledMerge(LIBRARY, wide=False)
+        if compiled.is_wide:
+            found["AVX-512"] = compiled
     return found
 
 

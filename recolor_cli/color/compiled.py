@@ -88,11 +88,18 @@ class _Job(ctypes.Structure):
 class CompiledMerge:
     """The loaded library.
 
+    Args:
+        path: The file.
+        wide: Whether to use AVX-512 where it is there.
+
+    Attributes:
+        is_wide: Whether pictures of 8 bits go through AVX-512; the same bytes, sooner.
+
     Raises:
         OSError: The file is no library for this machine, or not the one that belongs to strip.c.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, wide: bool = True) -> None:
         """Load it and compare it with strip.c."""
         self._library = ctypes.CDLL(str(path))
         self._library.recolor_source.restype = ctypes.c_char_p
@@ -115,11 +122,7 @@ class CompiledMerge:
             raise OSError(f"it was compiled from another {SOURCE.name}")
         if self._library.recolor_job_bytes() != ctypes.sizeof(_Job):
             raise OSError(f"{Path(__file__).name} and {SOURCE.name} have different fields")
-
-    @property
-    def is_wide(self) -> bool:
-        """Whether pictures of 8 bits go through AVX-512; the same bytes, sooner."""
-        return bool(self._library.recolor_is_wide())
+        self.is_wide = wide and bool(self._library.recolor_is_wide())
 
     def __call__(self, pixels: NDArray[Any], out: NDArray[Any], **values: Any) -> None:
         """Colour a picture; other threads of Python run meanwhile.
@@ -134,6 +137,7 @@ class CompiledMerge:
         """
         width = pixels.shape[1]
         values |= {
+            "narrow": not self.is_wide,
             "wide": np.empty((4, 2, width), np.float32),
             "calm": np.empty((2, width + BLOCK), np.uint16),
         }
@@ -153,7 +157,7 @@ class CompiledMerge:
             TypeError: As before.
         """
         means = np.empty((count, pixels.shape[1]), np.float32)
-        job = _job(pixels, values)
+        job = _job(pixels, values | {"narrow": not self.is_wide})
         self._library.recolor_bands(ctypes.byref(job), count, means.ctypes.data)
         return means
 

@@ -79,7 +79,7 @@ typedef struct {
     const float *encode_curve8;
     const float *encode16;  /* (65536, 2): sRGB of sqrt(linear light), and the way to the next */
 
-    int32_t narrow; /* not 0: without AVX-512, as a test wants it */
+    int32_t narrow; /* not 0: without AVX-512, as tests and benchmarks want it */
 
     /* Memory to work in. */
     float *wide;    /* (4, 2, width): rows of the map as wide as the picture */
