@@ -216,6 +216,14 @@ def test_the_environment_chooses(fresh: Path, monkeypatch: pytest.MonkeyPatch) -
     assert compiled.merge_state() == "merge: NumPy, as RECOLOR_MERGE asks"
 
 
+def test_who_asked_for_numpy_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = compiled.merge_state()
+    with monkeypatch.context() as patch:
+        patch.setenv(compiled.VARIABLE, "numpy")
+        assert compiled.compiled_merge() is None
+    assert compiled.merge_state() == before
+
+
 def test_an_array_of_another_type_never_reaches_the_library() -> None:
     call = merge_ways()["compiled"]
     assert call is not None

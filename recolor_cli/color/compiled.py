@@ -196,7 +196,7 @@ def compiled_merge() -> CompiledMerge | None:
     Raises:
         UsageError: RECOLOR_MERGE asks for what is not there.
     """
-    return _load()[0]
+    return _load(os.environ.get(VARIABLE, ""))[0]
 
 
 def merge_state() -> str:
@@ -205,12 +205,12 @@ def merge_state() -> str:
     Raises:
         UsageError: RECOLOR_MERGE asks for what is not there.
     """
-    return f"merge: {_load()[1]}"
+    return f"merge: {_load(os.environ.get(VARIABLE, ''))[1]}"
 
 
-@lru_cache(maxsize=1)
-def _load() -> tuple[CompiledMerge | None, str]:
-    asked = os.environ.get(VARIABLE, "")
+@lru_cache(maxsize=3)
+def _load(asked: str) -> tuple[CompiledMerge | None, str]:
+    # By what is asked for, so that one who asked for NumPy leaves nothing to who comes after.
     if asked not in ("", "compiled", "numpy"):
         raise UsageError(f"{VARIABLE} is {asked!r}; use compiled or numpy, or unset it")
     if asked == "numpy":
