@@ -46,25 +46,41 @@ def test_nothing_else_is_a_recipe_but_ours() -> None:
 # What the reports state; a changed default must not change a report's system.
 STATED = [
     ("simple-adam", {"batch": 128, "crop_px": 200, "epochs": 30, "lr": 1e-4, "optimizer": "adam"}),
-    ("simple-adam", {"reconstruction_weight": 0.005, "gan": "bce"}),
-    ("simple-sgd", {"optimizer": "sgd", "lr": 1e-4, "epochs": 30}),
-    ("normal", {"epochs": 30, "batch": 128}),
-    ("complex", {"epochs": 60, "crop_px": 256}),
+    ("simple-adam", {"reconstruction_weight": 0.005, "gan": "bce", "beta1": 0.9}),
+    ("simple-adam", {"network_arguments": {"variant": "simple"}, "network": "cropped-unet"}),
+    ("simple-adam", {"discriminator_arguments": {"variant": "simple"}, "val_share": 0.1}),
+    ("simple-sgd", {"optimizer": "sgd", "lr": 1e-4, "epochs": 30, "batch": 128, "crop_px": 200}),
+    ("normal", {"epochs": 30, "batch": 128, "optimizer": "adam", "lr": 1e-4, "crop_px": 200}),
+    ("normal", {"network_arguments": {"variant": "normal"}, "reconstruction_weight": 0.005}),
+    ("normal", {"discriminator_arguments": {"variant": "normal"}, "gan": "bce"}),
+    ("complex", {"epochs": 60, "crop_px": 256, "batch": 128, "lr": 1e-4, "optimizer": "adam"}),
+    ("complex", {"reconstruction_weight": 0.005, "network_arguments": {}, "gan": "bce"}),
     ("wgan-clip", {"critic_steps": 5, "optimizer": "rmsprop", "epochs": 10, "gan": "wgan-clip"}),
+    ("wgan-clip", {"clip_value": 0.01, "reconstruction_weight": 0.005, "d_loss_scale": 1.0}),
     ("unet128-rgb", {"crop_px": 128, "flip": 0.5, "flip_vertical": 0.5, "train_images": 10_000}),
-    ("unet128-rgb", {"reconstruction_weight": 1.0, "epochs": 45}),
+    ("unet128-rgb", {"reconstruction_weight": 1.0, "epochs": 45, "gan": "bce", "lr": 2e-4}),
+    ("unet128-rgb", {"network_arguments": {"levels": 7, "out_channels": 3}, "beta1": 0.5}),
+    ("unet128-lab", {"network_arguments": {"levels": 7, "out_channels": 2}, "crop_px": 128}),
+    ("autoencoder128", {"network": "autoencoder", "crop_px": 128, "epochs": 45}),
+    ("resnet128", {"network": "resnet-generator", "crop_px": 128, "flip_vertical": 0.5}),
     ("vanilla", {"batch": 16, "epochs": 80, "crop_px": 256, "flip": 0.0, "lr": 1e-3}),
     ("vanilla", {"reconstruction_weight": 100.0, "beta1": 0.9, "initialization": "normal"}),
-    ("vanilla-augmented", {"flip": 0.5, "flip_vertical": 0.5}),
+    ("vanilla", {"optimizer": "adam", "beta2": 0.999, "d_loss_scale": 0.5, "gan": "bce"}),
+    ("vanilla-augmented", {"flip": 0.5, "flip_vertical": 0.5, "lr": 1e-3, "epochs": 80}),
     ("vanilla-perceptual", {"perceptual_weight": 1.0, "flip": 0.0}),
-    ("advanced", {"network": "resnet18-unet", "encoder_weights": "torchvision"}),
+    ("advanced", {"network": "resnet18-unet", "encoder_weights": "torchvision", "batch": 16}),
+    ("advanced", {"freeze_encoder_to_stride": 0, "reconstruction_weight": 100.0, "lr": 1e-3}),
     ("pix2pix", {"lr": 2e-4, "beta1": 0.5, "beta2": 0.999, "d_loss_scale": 0.5}),
     ("pix2pix", {"train_images": 5000, "val_images": 900, "crop_px": 256}),
     ("pix2pix-lpips", {"lpips_weight": 1.0, "reconstruction_weight": 100.0}),
     ("wgan-gp", {"critic_steps": 3, "lr": 5e-5, "gradient_penalty": 10.0, "optimizer": "rmsprop"}),
-    ("wgan-gp", {"reconstruction_weight": 100.0}),
+    ("pix2pix-lpips", {"train_images": 5000, "gan": "bce", "optimizer": "adam"}),
+    ("wgan-gp", {"reconstruction_weight": 100.0, "gan": "wgan-gp", "d_loss_scale": 1.0}),
     ("cgan", {"epochs": 45, "train_images": 4000, "val_images": 1000, "beta1": 0.5}),
-    ("cgan-resnet18", {"epochs": 40, "gan_from_epoch": 20.0}),
+    ("cgan", {"lr": 2e-4, "crop_px": 256, "reconstruction_weight": 100.0, "d_loss_scale": 0.5}),
+    ("cgan", {"network": "pix2pix-unet", "network_arguments": {}, "gan": "bce", "val_share": 0.2}),
+    ("cgan-resnet18", {"epochs": 40, "gan_from_epoch": 20.0, "rotate_degrees": 10.0}),
+    ("cgan-resnet18", {"network": "resnet18-unet", "encoder_weights": "torchvision"}),
 ]
 
 
@@ -73,6 +89,20 @@ def test_recipes_have_what_their_report_states(name: str, values: dict[str, obje
     recipe = RECIPES[name]
     assert {key: getattr(recipe, key) for key in values} == values
     assert recipe.resize == "squash"
+
+
+# Habits of ours that no report has: they must not creep in with a changed default.
+OURS = {
+    "ema_halflife_images": 0, "warmup_images": 0, "schedule": "constant", "weight_decay": 0,
+    "clip_norm": 0, "encoder_lr_scale": 1, "accumulate": 1, "init": "", "name_weights": "",
+    "objective": "l1", "gan_weight": 1, "d_lr": 0, "beta2": 0.999, "initialization": "normal",
+    **{f.name: 0 for f in dataclasses.fields(Recipe) if f.name.startswith("age_")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for names in REPORTS.values() for name in sorted(names)])
+def test_a_reports_recipe_has_none_of_our_habits(name: str) -> None:
+    assert {key: getattr(RECIPES[name], key) for key in OURS} == OURS
 
 
 @pytest.mark.parametrize(
