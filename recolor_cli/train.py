@@ -141,7 +141,7 @@ def train(
     material = load_material(recipe, data, val, stored=stored, progress=watcher.loading)
     watcher.message(f"{material.describe()}; {machine}")
     total = recipe.images(len(material.train))
-    gan_from = round(recipe.gan_from_epoch * len(material.train))
+    gan_from = recipe.gan_from(len(material.train))
     upkeep = Upkeep.of(recipe, total)
 
     # Networks and optimisers; begin, or go on where the last checkpoint is.

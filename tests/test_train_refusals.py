@@ -77,6 +77,12 @@ REFUSED: list[tuple[list[str], int, str]] = [
     (["init=default"], 3, "'default' is for the network 'bins-unet'"),
     (["encoder_weights=nofile"], 2, "has no encoder; use --set encoder_weights="),
     ([*GAN, "crop_px=64", "discriminator_weights=x"], 2, "starts from nothing"),
+    ([*GAN, "gan=bce-sigmoid", "crop_px=64"], 2, "add --set discriminator.sigmoid=true"),
+    (
+        [*GAN, "gan=wgan-clip", "clip_value=0", "crop_px=64"],
+        2,
+        "clip_value '0.0' leaves the critic",
+    ),
     (["perceptual_weight=1", "perceptual_weights=nofile"], 3, "no vgg19 weights file 'nofile'"),
     (["precision=fp16"], 2, "use bf16, fp32 or auto as precision"),
     (["network_arguments={}"], 2, "use --set network.NAME=VALUE"),

@@ -18,9 +18,15 @@ import torch
 from train_fixtures import StopAfter, small, write_photos
 
 from recolor_cli.checkpoints import load_weights, save_weights
-from recolor_cli.data.batches import Batch
+from recolor_cli.color.spaces import SPACES
+from recolor_cli.data.batches import Batch, validation_batches
 from recolor_cli.data.device import DeviceSamples
+from recolor_cli.data.photos import load_photos
+from recolor_cli.data.sources import find_items
+from recolor_cli.data.tensors import LabCrops
 from recolor_cli.train import train
+from recolor_cli.training.networks import build_discriminator
+from recolor_cli.training.plots import PANELS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -200,6 +206,71 @@ def test_speed_is_that_of_training_alone(
     run = train(recipe, [photos], tmp_path / "run", watcher=Ticking(10**9))
     rates = [entry["images_per_s"] for entry in entries_of(run) if "images_per_s" in entry]
     assert rates == [1.0, 1.0, 1.0]
+
+
+# --- the losses of training on photographs that nobody learns from (report 001) ---
+
+
+def test_validation_has_the_losses_of_training(photos: Path, tmp_path: Path) -> None:
+    recipe = small("complex", tmp_path)
+    run = train(recipe, [photos], tmp_path / "run")
+    judged = next(entry for entry in entries_of(run) if "val_d" in entry)
+
+    chosen = json.loads((run / "split.json").read_text())["val"]
+    found, _ = load_photos(find_items([photos]), keep=True)
+    val = sorted((p for p in found if p.digest in chosen), key=lambda p: p.digest)[:4]
+    crops = LabCrops(next(validation_batches(val, recipe, 4)), torch.device("cpu"))
+    discriminator = build_discriminator(recipe, SPACES["lab"])
+    assert discriminator is not None
+    discriminator.load_state_dict(state_of(run)["discriminator"])
+    gray = crops.luminance / 50 - 1
+    bce = torch.nn.BCEWithLogitsLoss()
+    with torch.no_grad():
+        painted = load_weights(run / "last/model.safetensors").network.eval()(gray)
+        real = discriminator.eval()(torch.cat((gray, crops.lab[:, 1:] / 110), 1))
+        fake = discriminator(torch.cat((gray, painted), 1))
+    ones, zeros = torch.ones_like(fake), torch.zeros_like(fake)
+    expected = {"d_real": bce(real, ones), "d_fake": bce(fake, zeros)}
+    expected |= {"g_adversarial": bce(fake, ones)}
+    expected |= {"d": (expected["d_real"] + expected["d_fake"]) / 2}
+    for name, value in expected.items():
+        assert judged[f"val_{name}"] == pytest.approx(value.item(), rel=1e-4), name
+
+
+def test_being_judged_leaves_no_trace_in_the_networks(photos: Path, tmp_path: Path) -> None:
+    states = []
+    for every in ("4", "8"):
+        recipe = small("complex", tmp_path, validate_every_images=every, total_images="16")
+        states.append(state_of(train(recipe, [photos], tmp_path / every)))
+    for key in ("generator", "discriminator"):
+        for name, value in states[0][key].items():
+            assert torch.equal(value, states[1][key][name]), f"{key}.{name}"
+
+
+def test_a_discriminator_is_judged_once_it_has_joined(photos: Path, tmp_path: Path) -> None:
+    recipe = small("simple-adam", tmp_path, total_images="32", validate_every_images="8")
+    run = train(replace(recipe, gan_from_epoch=1.0), [photos], tmp_path / "run")
+    joined = json.loads((run / "split.json").read_text())["counts"]["train"]
+    entries = [entry for entry in entries_of(run) if "val_ab_error" in entry]
+    assert [("val_d" in e) for e in entries] == [e["images"] - 4 >= joined for e in entries]
+    assert len({("val_d" in entry) for entry in entries}) == 2
+
+
+FIGURES = [
+    ("000, 5; 004, 7: both in whole", {"g", "d"}),
+    ("002, 5; 004, 8: the game alone", {"g_adversarial", "d"}),
+    ("000, 12; 004, 6", {"d_real", "d_fake"}),
+    ("000, 13: the adversarial term", {"g_adversarial"}),
+    ("000, 13: the other one", {"g_reconstruction"}),
+    ("001: on the test set", {"val_d_real", "val_d_fake"}),
+    ("001: on the test set", {"val_g_adversarial"}),
+    ("001: on the test set", {"val_loss"}),
+]
+
+
+@pytest.mark.parametrize(("figure", "names"), FIGURES)
+def test_each_figure_of_the_reports_is_a_panel(figure: str, names: set[str]) -> None:
+    assert any(names <= set(shown) for _, shown in PANELS), figure
 
 
 # --- where a run starts ---

@@ -154,6 +154,16 @@ class Recipe:
                 f"gan '{self.gan}' and discriminator '{self.discriminator}' contradict each other; "
                 "set both, or gan=none and discriminator="
             )
+        if self.gan == "bce-sigmoid" and not self.discriminator_arguments.get("sigmoid"):
+            raise RecipeError(
+                "gan 'bce-sigmoid' takes probabilities, and the discriminator returns logits; add "
+                "--set discriminator.sigmoid=true"
+            )
+        if self.gan == "wgan-clip" and not self.clip_value:
+            raise RecipeError(
+                "clip_value '0.0' leaves the critic of gan 'wgan-clip' no weights; set 0.01, as "
+                "its inventors do"
+            )
         if self.objective == "none" and self.gan == "none":
             raise RecipeError("objective 'none' without a gan leaves nothing to learn; set one")
         alone = self.objective == "none" and not (self.perceptual_weight or self.lpips_weight)
@@ -192,6 +202,10 @@ class Recipe:
                 "raise epochs, or set total_images"
             )
         return images
+
+    def gan_from(self, train_images: int) -> int:
+        """After how many images the adversary joins, of so many photographs."""
+        return round(self.gan_from_epoch * train_images)
 
     def to_json(self) -> str:
         """Every value, readable."""

@@ -30,11 +30,9 @@ class Game:
             discriminator: judges (B, C, H, W): the grey input first, then the colours.
             real: true colours. fake: generated ones, without gradient.
         """
-        d_real, d_fake = self.sides.discriminator(
+        losses = self._d_parts(
             self._verdict(discriminator, real), self._verdict(discriminator, fake)
         )
-        losses = {"d": (d_real + d_fake) * self.recipe.d_loss_scale}
-        losses |= {"d_real": d_real, "d_fake": d_fake}
         if self.recipe.gan == "wgan-gp":
             gray, colors = real[:, :1], real[:, 1:]
             losses["d_penalty"] = gradient_penalty(discriminator, gray, colors, fake[:, 1:])
@@ -45,10 +43,27 @@ class Game:
         """The generator's loss for not having fooled the discriminator."""
         return self.sides.generator(self._verdict(discriminator, fake))
 
+    def losses_of_both(
+        self, discriminator: nn.Module, real: Tensor, fake: Tensor
+    ) -> dict[str, Tensor]:
+        """What both lose on photographs that neither learns from: as in training, but no penalty.
+
+        Args:
+            discriminator: in eval mode, so that no photograph leaves traces in it.
+            real, fake: as for `d_losses`.
+        """
+        verdicts = [self._verdict(discriminator, pictures) for pictures in (real, fake)]
+        return {"g_adversarial": self.sides.generator(verdicts[1]), **self._d_parts(*verdicts)}
+
     def after_d_step(self, discriminator: nn.Module) -> None:
         """Keep the critic in its bounds, where the regime has some."""
         if self.recipe.gan == "wgan-clip":
             clip_weights(discriminator, self.recipe.clip_value)
+
+    def _d_parts(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        d_real, d_fake = self.sides.discriminator(real, fake)
+        losses = {"d": (d_real + d_fake) * self.recipe.d_loss_scale}
+        return losses | {"d_real": d_real, "d_fake": d_fake}
 
     def _verdict(self, discriminator: nn.Module, pictures: Tensor) -> Tensor:
         with autocast(self.machine):

@@ -219,16 +219,20 @@ class Keeper:
     def judge(self, seen: int) -> None:
         """Validate, and keep the best; draw the curves."""
         players, recipe = self.players, self.recipe
+        joined = seen - recipe.batch >= recipe.gan_from(len(self.material.train))
+        rivals = (players.game, players.d.network) if players.d and players.game else None
         judgement = validate(
             players.judged, self.material.val, recipe, players.objective,
-            players.machine,
+            players.machine, rivals if joined else None,
         )  # fmt: skip
         # The step after the last good loss may have broken the weights: nothing of it is kept.
-        self.check({f"val_{name}": value for name, value in judgement.figures.items()}, seen)
+        found = judgement.figures | judgement.losses
+        self.check({f"val_{name}": value for name, value in found.items()}, seen)
         self.figures = judgement.figures
         self._keep_each(seen, judgement)
-        players.g.network.train()
-        self._write(seen, {f"val_{name}": value for name, value in self.figures.items()})
+        for player in filter(None, (players.g, players.d)):
+            player.network.train()
+        self._write(seen, {f"val_{name}": value for name, value in found.items()})
         shown = ", ".join(f"{name} {value:.4g}" for name, value in self.figures.items())
         self.watcher.message(f"{seen} images: {shown}")
         figure = "ab_error" if recipe.objective == "none" else recipe.best_by

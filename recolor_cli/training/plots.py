@@ -16,13 +16,15 @@ from recolor_cli.color.tensors import lab_to_rgb, luminance_to_gray
 from recolor_cli.data.tensors import LabCrops
 from recolor_cli.errors import MissingExtraError
 
-# One panel each: what the reports plot (000 figures 5-13, 002 figures 5-12, 004 figures 6-8, 12).
+# One panel each: what the reports plot, and the same losses on the validation set (001).
 PANELS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("generator and discriminator", ("g", "d")),
-    ("discriminator: real and fake", ("d_real", "d_fake")),
-    ("generator: adversarial", ("g_adversarial",)),
-    ("generator: reconstruction", ("g_reconstruction", "g_perceptual", "g_lpips")),
-    ("validation: loss", ("val_loss",)),
+    ("generator and discriminator", ("g", "d")),  # 000 figure 5, 004 figure 7; g alone: 002, 6
+    ("adversarial: generator and discriminator", ("g_adversarial", "d")),  # 002, 5; 004, 8
+    ("discriminator: real and fake", ("d_real", "d_fake", "val_d_real", "val_d_fake")),  # 000, 12
+    ("generator: adversarial", ("g_adversarial", "val_g_adversarial")),  # 000 figure 13
+    ("generator: reconstruction", ("g_reconstruction", "g_perceptual", "g_lpips")),  # the same
+    ("critic: gradient penalty", ("d_penalty",)),
+    ("validation: loss", ("val_loss", "val_g_perceptual", "val_g_lpips")),
     ("validation: ab error", ("val_ab_error", "val_ab_error_gray")),
     ("validation: colourfulness", ("val_colorfulness", "val_colorfulness_truth")),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,9 @@ from recolor_cli.data.batches import validation_batches
 from recolor_cli.data.photos import Photo
 from recolor_cli.data.tensors import LabCrops
 from recolor_cli.devices import Machine
+from recolor_cli.models.sizes import center_crop
 from recolor_cli.recipes import Recipe
+from recolor_cli.training.adversary import Game
 from recolor_cli.training.objective import Objective
 from recolor_cli.training.precision import autocast
 
@@ -29,10 +31,12 @@ class Judgement:
     Attributes:
         figures: means over the photographs, see `validate`.
         each: those of them that single photographs have, in the order of the photographs.
+        losses: what training asks for beside the objective, on these photographs.
     """
 
     figures: dict[str, float]
     each: dict[str, list[float]]
+    losses: dict[str, float] = field(default_factory=dict)
 
 
 @torch.no_grad()
@@ -42,17 +46,26 @@ def validate(
     recipe: Recipe,
     objective: Objective,
     machine: Machine,
+    rivals: tuple[Game, nn.Module] | None = None,
 ) -> Judgement:
-    """Figures over the middles of the photographs.
+    """Figures over the middles of the photographs, and the losses of training (001, "Evaluation").
+
+    Args:
+        network: what is judged; it and the discriminator are left in eval mode.
+        photos: nobody learns from them.
+        recipe: sizes. objective: what the network is asked for.
+        machine: where it computes.
+        rivals: the game and the discriminator, once it has joined.
 
     Returns:
         loss: the objective's (what `best_by=loss` looks at).
         ab_error: mean distance of a and of b from the truth, at full size; ab_error_gray: of grey.
         colorfulness, colorfulness_truth: Hasler and Suesstrunk 2003, on 0..255.
+        Among the losses, as in training: g_perceptual, g_lpips, g_adversarial, d, d_real, d_fake.
     """
     network.eval()
     each: dict[str, list[float]] = defaultdict(list)
-    loss = 0.0
+    losses: dict[str, float] = defaultdict(float)
     for batch in validation_batches(photos, recipe, BATCH):
         crops = LabCrops(batch, machine.device)
         with autocast(machine):
@@ -67,12 +80,30 @@ def validate(
         }
         for name, values in rows.items():
             each[name] += values.tolist()
-        if recipe.objective != "none":
-            loss += float(objective.loss(output, crops)) * len(crops)
+        found = objective.losses(output, crops)
+        if rivals is not None:
+            found |= _losses_of_rivals(network, output, crops, objective, rivals)
+        for name, loss in found.items():
+            losses[name] += float(loss) * len(crops) / len(photos)
     figures = {name: sum(values) / len(values) for name, values in each.items()}
     if recipe.objective != "none":
-        figures["loss"] = loss / len(photos)
-    return Judgement(figures, dict(each))
+        figures["loss"] = losses.pop("g_reconstruction")
+    return Judgement(figures, dict(each), dict(losses))
+
+
+def _losses_of_rivals(
+    network: nn.Module,
+    output: Tensor,
+    crops: LabCrops,
+    objective: Objective,
+    rivals: tuple[Game, nn.Module],
+) -> dict[str, Tensor]:
+    game, discriminator = rivals
+    if margin := getattr(network, "margin", 0):  # in training it is shown the middle alone
+        crops = crops.middle(margin)
+        output = center_crop(output, *crops.luminance.shape[-2:])
+    real = objective.real(crops, output.shape[-2:])
+    return game.losses_of_both(discriminator.eval(), real, objective.fake(output, crops))
 
 
 def _colorfulness(rgb: Tensor) -> Tensor:
