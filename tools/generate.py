@@ -13,12 +13,15 @@ import ast
 import dataclasses
 import html
 import inspect
+import io
 import json
 import math
 import os
 import re
 import subprocess
 import sys
+import textwrap
+import tokenize
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
@@ -339,11 +342,21 @@ def show_cell(value: object) -> str:
 
 
 def comments(kind: type) -> dict[str, str]:
-    """The comment beside each field of a dataclass."""
-    found: dict[str, str] = {}
-    for line in inspect.getsource(kind).splitlines():
-        if match := re.match(r"\s+(\w+)\s*:\s[^#]*(?:#\s*(.*))?$", line):
-            found.setdefault(match[1], match[2] or "")
+    """The comment beside each field of a dataclass, on whichever of its lines that stands."""
+    source = textwrap.dedent(inspect.getsource(kind))
+    beside = {
+        token.start[0]: token.string.lstrip("# ")
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    }
+    body = next(n.body for n in ast.parse(source).body if isinstance(n, ast.ClassDef))
+    found = {}
+    for field in body:
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            lines = range(field.lineno, (field.end_lineno or field.lineno) + 1)
+            found[field.target.id] = " ".join(beside[line] for line in lines if line in beside)
+    if silent := [name for name, comment in found.items() if not comment]:
+        raise SystemExit(f"generate: {kind.__name__} does not say what {silent[0]!r} means")
     return found
 
 
