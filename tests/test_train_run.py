@@ -24,7 +24,10 @@ from recolor_cli.data.device import DeviceSamples
 from recolor_cli.data.photos import load_photos
 from recolor_cli.data.sources import find_items
 from recolor_cli.data.tensors import LabCrops
+from recolor_cli.losses import gradient_penalty
+from recolor_cli.models import create_discriminator
 from recolor_cli.train import train
+from recolor_cli.training.distributed import Ranks, synchronize_norms
 from recolor_cli.training.networks import build_discriminator
 from recolor_cli.training.plots import PANELS
 
@@ -271,6 +274,26 @@ FIGURES = [
 @pytest.mark.parametrize(("figure", "names"), FIGURES)
 def test_each_figure_of_the_reports_is_a_panel(figure: str, names: set[str]) -> None:
     assert any(names <= set(shown) for _, shown in PANELS), figure
+
+
+def test_a_gradient_penalty_sees_the_norms_of_all_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Two processes with the same pictures: their sums are twice one's, their means are one's. As
+    # the real one, this sum leaves no trace that could be differentiated.
+    monkeypatch.setattr("torch.distributed.all_reduce", lambda x: x.detach().mul_(2))
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 2)
+    gradients = []
+    for world in (1, 2):
+        torch.manual_seed(0)
+        critic = create_discriminator("patchgan", base=4, layers=2, norm="batch")
+        synchronize_norms(critic, Ranks(world=world))
+        gray, real, fake = (torch.randn(3, channels, 32, 32) for channels in (1, 2, 2))
+        weights = torch.Generator().manual_seed(1)
+        gradient_penalty(critic, gray, real, fake, generator=weights).backward()
+        gradients.append([p.grad for p in critic.parameters() if p.grad is not None])
+    for one, both in zip(*gradients, strict=True):
+        torch.testing.assert_close(both, one, rtol=1e-3, atol=1e-5)
 
 
 # --- where a run starts ---
