@@ -223,7 +223,8 @@ def train(
             keeper.check(values, seen)
             if speaker and logging:
                 keeper.log(seen, values, g.lr * factor, seen - logged)
-                watcher.step(min(seen, total), total, values)
+                shown = {"epoch": seen / len(material.train), **values}
+                watcher.step(min(seen, total), total, shown)
             if logging:
                 logged = seen
                 sums.clear()

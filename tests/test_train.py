@@ -355,7 +355,7 @@ def test_a_clipped_critic_stays_in_its_bounds(photos: Path, tmp_path: Path) -> N
         ({"freeze_encoder_to_stride": "4"}, RecipeError, "no encoder to freeze"),
         ({"encoder_weights": "torchvision"}, RecipeError, "has no encoder"),
         ({"init": "nowhere/model.safetensors"}, WeightsError, "nowhere/model.safetensors"),
-        ({"val_share": "0"}, DataError, "no photographs to validate on"),
+        ({"val_share": "0"}, DataError, "no photographs to validate on .*; raise val_share '0'"),
         ({"min_side_px": "100"}, DataError, "20 tiny"),
         ({"min_chroma": "90"}, DataError, "20 grey"),
     ],

@@ -9,9 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -28,6 +29,7 @@ from recolor_cli.losses import gradient_penalty
 from recolor_cli.models import create_discriminator
 from recolor_cli.train import train
 from recolor_cli.training.distributed import Ranks, synchronize_norms
+from recolor_cli.training.keeper import Silent
 from recolor_cli.training.networks import build_discriminator
 from recolor_cli.training.plots import PANELS
 
@@ -276,6 +278,12 @@ def test_each_figure_of_the_reports_is_a_panel(figure: str, names: set[str]) -> 
     assert any(names <= set(shown) for _, shown in PANELS), figure
 
 
+def test_perceptual_losses_do_not_flatten_the_reconstruction() -> None:
+    panels = [shown for _, shown in PANELS if "g_reconstruction" in shown]
+    assert panels
+    assert not any({"g_perceptual", "g_lpips"} & set(shown) for shown in panels)
+
+
 def test_a_gradient_penalty_sees_the_norms_of_all_processes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -294,6 +302,20 @@ def test_a_gradient_penalty_sees_the_norms_of_all_processes(
         gradients.append([p.grad for p in critic.parameters() if p.grad is not None])
     for one, both in zip(*gradients, strict=True):
         torch.testing.assert_close(both, one, rtol=1e-3, atol=1e-5)
+
+
+def test_the_watcher_is_told_the_epoch_and_the_losses(photos: Path, tmp_path: Path) -> None:
+    class Notes(Silent):
+        told: ClassVar[list[dict[str, float]]] = []
+
+        def step(self, images: int, total: int, values: Mapping[str, float]) -> None:
+            self.told += [dict(values)] if values else []
+
+    run = train(small("tiny", tmp_path), [photos], tmp_path / "run", watcher=Notes())
+    told = Notes.told[-1]
+    count = json.loads((run / "split.json").read_text())["counts"]["train"]
+    assert told["epoch"] == pytest.approx(8 / count)
+    assert told["g"] > 0
 
 
 # --- where a run starts ---

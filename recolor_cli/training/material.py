@@ -98,8 +98,11 @@ def load_material(
     for name, chosen in (("train", train), ("validate", chosen_val)):
         if not chosen:
             counts = ", ".join(f"{n} {reason}" for reason, n in split.counts().items() if n)
+            more = "add some"
+            if name == "validate" and stored is None and not val:
+                more = f"raise val_share '{recipe.val_share:g}'"
             raise DataError(
-                f"no photographs to {name} on (found: {counts or 'none'}); add some, or name a "
+                f"no photographs to {name} on (found: {counts or 'none'}); {more}, or name a "
                 "validation set with --val"
             )
     sampling_weights(train, recipe)  # said here, before networks are built and weights fetched

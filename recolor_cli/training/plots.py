@@ -22,9 +22,11 @@ PANELS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("adversarial: generator and discriminator", ("g_adversarial", "d")),  # 002, 5; 004, 8
     ("discriminator: real and fake", ("d_real", "d_fake", "val_d_real", "val_d_fake")),  # 000, 12
     ("generator: adversarial", ("g_adversarial", "val_g_adversarial")),  # 000 figure 13
-    ("generator: reconstruction", ("g_reconstruction", "g_perceptual", "g_lpips")),  # the same
+    ("generator: reconstruction", ("g_reconstruction",)),  # the same
+    # Before its weight VGG's is some fifty times as large: the two need an axis each.
+    ("generator: perceptual", ("g_perceptual", "val_g_perceptual", "g_lpips", "val_g_lpips")),
     ("critic: gradient penalty", ("d_penalty",)),
-    ("validation: loss", ("val_loss", "val_g_perceptual", "val_g_lpips")),
+    ("validation: loss", ("val_loss",)),
     ("validation: ab error", ("val_ab_error", "val_ab_error_gray")),
     ("validation: colourfulness", ("val_colorfulness", "val_colorfulness_truth")),
 )
