@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from recolor_cli.checkpoints.card import Card
 from recolor_cli.color.decoding import Decoding
-from recolor_cli.color.spaces import SPACES, Prediction, predict
+from recolor_cli.color.spaces import SPACES, Prediction, look, predict
 from recolor_cli.models.noise import noise
 
 
@@ -72,6 +72,32 @@ class ColorModel:
         for name, part in exact.items():
             setattr(self.network, name, part.to(device=self.device))
         return self
+
+    @torch.no_grad()
+    def paint(self, luminance: Tensor) -> Tensor:
+        """L -> the whole picture as a network of RGB painted it, its luminance too.
+
+        What is coloured keeps the photograph's own luminance; this is for measuring what others
+        measured.
+
+        Args:
+            luminance: (B, 1, H, W) 0..100; H and W multiples of `stride`.
+
+        Returns:
+            sRGB (B, 3, H, W) 0..1.
+
+        Raises:
+            ValueError: the network paints no RGB; see `paints`.
+        """
+        space = SPACES[self.card.color["space"]]
+        if space.picture is None:
+            raise ValueError(f"'{self.card.network}' paints colours alone, no luminance")
+        return space.picture(look(self.network, luminance.to(self.device), space))
+
+    @property
+    def paints(self) -> bool:
+        """Whether the network returns whole pictures, with a luminance of its own."""
+        return SPACES[self.card.color["space"]].picture is not None
 
     def predict(
         self, luminance: Tensor, *, temperature: float | None = None, seed: int | None = None

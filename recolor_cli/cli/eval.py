@@ -222,6 +222,7 @@ def evaluate(
         saturation=saturation,
         metric_weights=metric_weights,
         offline=offline,
+        as_painted=chosen.as_painted,
     )
     if HUMAN in names:
         if names != [HUMAN]:

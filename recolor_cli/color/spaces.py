@@ -28,12 +28,14 @@ class Space:
         encode: L (B, 1, H, W) 0..100 -> the network's input.
         decode: (output, L) -> ab (B, 2, h, w); None for "bins", which `decode_bins` handles.
         target: Lab (B, 3, H, W) -> what the output should be; None for "bins" (see `bins.py`).
+        picture: output -> RGB 0..1, with the luminance that was painted; None unless it is "rgb".
     """
 
     output: str
     encode: Callable[[Tensor], Tensor]
     decode: Callable[[Tensor, Tensor], Tensor] | None
     target: Callable[[Tensor], Tensor] | None
+    picture: Callable[[Tensor], Tensor] | None = None
 
 
 def _gray(luminance: Tensor) -> Tensor:
@@ -44,8 +46,12 @@ def _gray_rgb(luminance: Tensor) -> Tensor:
     return luminance_to_gray(luminance).expand(-1, 3, -1, -1)
 
 
+def _picture(rgb: Tensor) -> Tensor:
+    return (rgb.clamp(-1, 1) + 1) / 2
+
+
 def _rgb_to_ab(rgb: Tensor, luminance: Tensor) -> Tensor:  # noqa: ARG001  the photo's own L is merged later
-    return rgb_to_lab((rgb.clamp(-1, 1) + 1) / 2)[:, 1:]
+    return rgb_to_lab(_picture(rgb))[:, 1:]
 
 
 SPACES: dict[str, Space] = {
@@ -62,6 +68,7 @@ SPACES: dict[str, Space] = {
         encode=_gray,
         decode=_rgb_to_ab,
         target=lambda lab: lab_to_rgb(lab) * 2 - 1,
+        picture=_picture,
     ),
     # sRGB grey -1..1 in (what ImageNet encoders know); logits over ab bins out.
     "lab-bins": Space(output="bins", encode=_gray, decode=None, target=None),
@@ -85,6 +92,7 @@ SPACES: dict[str, Space] = {
         encode=_gray_rgb,
         decode=lambda output, luminance: rgb_to_lab(output.clamp(0, 1))[:, 1:],  # noqa: ARG005
         target=lab_to_rgb,
+        picture=lambda output: output.clamp(0, 1),
     ),
     # sRGB grey -1..1 in; ab / 110 out: an ImageNet encoder that regresses.
     "gray-ab": Space(
@@ -124,7 +132,7 @@ def predict(
         decoding: of networks that predict a distribution; None is `Decoding()`.
         seed: draw one plausible colouring instead of the mean; only for the same.
     """
-    output = _look(network, luminance, space)
+    output = look(network, luminance, space)
     if space.decode is not None:
         return Prediction(space.decode(output, luminance), None)
     bins, decoding = network.get_buffer("bins"), decoding or Decoding()
@@ -137,7 +145,8 @@ def predict(
     return Prediction(ab, confidence(output))
 
 
-def _look(network: torch.nn.Module, luminance: Tensor, space: Space) -> Tensor:
+def look(network: torch.nn.Module, luminance: Tensor, space: Space) -> Tensor:
+    """What the network returns for L (B, 1, H, W) 0..100, in float32."""
     dtype = next(network.parameters()).dtype
     output: Tensor = network(space.encode(luminance.float()).to(dtype))
     return output.float()
@@ -157,6 +166,6 @@ def _look_again(
     ]
     if size == [height, width]:
         return first
-    second = torch.log_softmax(_look(network, resize_area(luminance, size), space), dim=1)
+    second = torch.log_softmax(look(network, resize_area(luminance, size), space), dim=1)
     second = F.interpolate(second, first.shape[-2:], mode="bilinear", align_corners=False)
     return torch.log_softmax(first, dim=1).lerp(second, decoding.second_weight)

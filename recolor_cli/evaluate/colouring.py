@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -82,6 +83,40 @@ class ByModel:
             saturation = self._colorizer.saturation
             finishers.append(partial(merge_ab, ready.true, answer.ab, saturation=saturation))
         return finishers
+
+
+class AsPainted(ByModel):
+    """Whole pictures of a network that paints RGB, with the luminance that it painted."""
+
+    def describe(self) -> dict[str, Any]:
+        """See `Colouring`."""
+        return {**super().describe(), "as_painted": True}
+
+    def start(self, batch: Sequence[Ready]) -> list[Callable[[], Pixels]]:
+        """See `Colouring`."""
+        import torch
+
+        from recolor_cli.colorize.network import fit, pad
+
+        model, size = self._colorizer.model, self._colorizer.input_size
+        finishers: list[Callable[[], Pixels]] = []
+        for ready in batch:
+            luminance = small_luminance(ready.true, fit(ready.true.shape, size))
+            padded = torch.from_numpy(pad(luminance, model.stride))[None, None]
+            painted = model.paint(padded)[0].permute(1, 2, 0).cpu().numpy()
+            height, width = luminance.shape
+            finishers.append(partial(_to_pixels, painted[:height, :width], ready.true.shape))
+        return finishers
+
+
+def _to_pixels(rgb: NDArray[np.float32], shape: tuple[int, ...]) -> Pixels:
+    """RGB 0..1 of any size -> 8 bits at the height and width of `shape`."""
+    if rgb.shape != shape:
+        enlarged = cv2.resize(
+            np.ascontiguousarray(rgb), (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC
+        )
+        rgb = np.asarray(enlarged, np.float32)
+    return (rgb.clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 class LeftGrey:

@@ -38,6 +38,8 @@ class Protocol:
         filter: "area" or "bilinear"; enlarging is always bicubic with "area".
         count: how many pictures it has; 0 for any number.
         files: pattern of the file names; "" for any.
+        as_painted: whether networks that paint RGB are measured with the luminance that they
+            painted; else with the photograph's own, which is what `recolor colorize` gives.
         source: who uses it.
     """
 
@@ -48,6 +50,7 @@ class Protocol:
     filter: str = "area"
     count: int = 0
     files: str = ""
+    as_painted: bool = False
     source: str = ""
 
     def frame(self, pixels: Pixels) -> Pixels:
@@ -84,8 +87,11 @@ class Protocol:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """For the report."""
-        return asdict(self)
+        """For the report; a protocol without the last word reads as it did before there was one."""
+        fields = asdict(self)
+        if not self.as_painted:
+            del fields["as_painted"]
+        return fields
 
     def _resize(self, pixels: Pixels, height: int, width: int) -> Pixels:
         if pixels.shape[:2] == (height, width):
@@ -201,6 +207,7 @@ PROTOCOLS: dict[str, Protocol] = {
             geometry="stretch",
             size_px=128,
             files=_COCO,
+            as_painted=True,
             source="report 001",
         ),
         Protocol(
@@ -217,6 +224,7 @@ PROTOCOLS: dict[str, Protocol] = {
             geometry="stretch",
             size_px=256,
             count=1000,
+            as_painted=True,
             source="report 003, table 1, left; it does not give the size",
         ),
         Protocol(
@@ -225,6 +233,7 @@ PROTOCOLS: dict[str, Protocol] = {
             geometry="stretch",
             size_px=256,
             count=3500,
+            as_painted=True,
             source="report 003, table 1, right; it does not give the size",
         ),
     )

@@ -10,7 +10,14 @@ from typing import Any
 from recolor_cli.colorize import Colorizer
 from recolor_cli.devices import choose_machine
 from recolor_cli.errors import MissingExtraError, UsageError, WeightsError
-from recolor_cli.evaluate.colouring import GREY, ByFiles, ByModel, Colouring, LeftGrey
+from recolor_cli.evaluate.colouring import (
+    GREY,
+    AsPainted,
+    ByFiles,
+    ByModel,
+    Colouring,
+    LeftGrey,
+)
 from recolor_cli.evaluate.network_files import load_network
 from recolor_cli.evaluate.sources import (
     Pair,
@@ -43,6 +50,7 @@ class Asked:
         saturation: factor on chroma.
         metric_weights: folder of the files behind fid and lpips.
         offline: make no request.
+        as_painted: measure networks that paint RGB with the luminance that they painted.
     """
 
     model: str | None = None
@@ -56,6 +64,7 @@ class Asked:
     saturation: float = 1.0
     metric_weights: Path | None = None
     offline: bool = False
+    as_painted: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,19 +152,25 @@ def load_colouring(
     """
     if model in GREY:
         return LeftGrey()
-    return ByModel(
-        Colorizer(
-            model,
-            asked.device,
-            asked.precision,
-            input_size=asked.input_size,
-            temperature=asked.temperature,
-            saturation=asked.saturation,
-            batch_size=batch_size,
-            offline=asked.offline,
-            report=report,
-        )
+    colorizer = Colorizer(
+        model,
+        asked.device,
+        asked.precision,
+        input_size=asked.input_size,
+        temperature=asked.temperature,
+        saturation=asked.saturation,
+        batch_size=batch_size,
+        offline=asked.offline,
+        report=report,
     )
+    if not (asked.as_painted and colorizer.model.paints):
+        return ByModel(colorizer)
+    if asked.saturation != 1:
+        raise UsageError(
+            f"--saturation does not reach '{colorizer.model.name}' under this protocol, which "
+            "measures whole pictures as they are painted; drop it"
+        )
+    return AsPainted(colorizer)
 
 
 def load_networks(
