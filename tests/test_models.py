@@ -12,7 +12,7 @@ from recolor_cli.color.spaces import SPACES, predict
 from recolor_cli.errors import UsageError
 from recolor_cli.models import DISCRIMINATORS, MODELS, create_discriminator, create_model
 from recolor_cli.models.initialization import INITIALIZERS, normal_init, xavier_init
-from recolor_cli.models.layers import PixelShuffleUp
+from recolor_cli.models.layers import HalvingPointwise, PixelShuffleUp
 from recolor_cli.models.noise import NoisyDropout, set_noise
 from recolor_cli.models.patch_critic import cut_patches
 from recolor_cli.models.sizes import center_crop
@@ -263,6 +263,22 @@ def test_a_backbone_that_lacks_tensors_is_refused():
     with pytest.raises(ValueError, match=r"'layer4.1.conv2.weight' is \(512, 512, 1, 1\), not"):
         network.load_backbone(tensors)
     assert torch.equal(before, network.backbone.conv1.weight)
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 6), (7, 5), (1, 1)])
+def test_a_pointwise_convolution_of_stride_two_is_one(height, width):
+    ours = HalvingPointwise(3, 5)
+    theirs = nn.Conv2d(3, 5, 1, 2, bias=False)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 3, height, width)  # not channels last, where the other one may die
+    found = []
+    for conv in (ours, theirs):
+        inside = x.clone().requires_grad_(True)
+        y = conv(inside)
+        y.square().sum().backward()
+        found.append((y, inside.grad, conv.weight.grad))
+    for mine, other in zip(*found, strict=True):
+        torch.testing.assert_close(mine, other)
 
 
 # --- Discriminators ---

@@ -58,6 +58,23 @@ class PixelShuffleUp(nn.Module):
         return F.pixel_shuffle(self.conv(x), 2)
 
 
+class HalvingPointwise(nn.Conv2d):
+    """1x1 convolution of stride 2, no bias: (B, I, H, W) -> (B, O, H / 2, W / 2), rounded up.
+
+    On a processor every other pixel is taken first, which gives the same sums. oneDNN's own way
+    to the weight's gradient writes beyond its memory where there are 4 channels in and the
+    processor has AVX2 without AVX-512 (torch 2.13): the process dies, hangs, or computes on.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 1, 2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu":
+            return super().forward(x)
+        return F.conv2d(x[:, :, ::2, ::2], self.weight)
+
+
 class ConvNormReLU(nn.Sequential):
     """3x3 convolution, batch norm, ReLU; keeps H and W."""
 

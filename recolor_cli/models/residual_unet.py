@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recolor_cli.models.heads import space_of
+from recolor_cli.models.layers import HalvingPointwise
 from recolor_cli.models.noise import NoisyDropout
 from recolor_cli.models.sizes import check_multiple
 
@@ -83,22 +84,14 @@ class ResidualBlock(nn.Module):
             nn.BatchNorm2d(outputs),
         )
         self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or inputs != outputs:
+        if stride == 2:
             self.shortcut = nn.Sequential(
-                SparseConv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+                HalvingPointwise(inputs, outputs), nn.BatchNorm2d(outputs)
+            )
+        elif inputs != outputs:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs)
             )
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.convs(x) + self.shortcut(x))
-
-
-class SparseConv2d(nn.Conv2d):
-    """A 1x1 convolution that picks every stride-th pixel before it multiplies: the same sums.
-
-    Left to itself, oneDNN writes beyond its memory in the weight's gradient where a processor has
-    AVX2 and no AVX-512, and the input has 4 channels that lie side by side (torch 2.13).
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        down, right = self.stride
-        return F.conv2d(x[:, :, ::down, ::right], self.weight, self.bias)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recolor_cli.models.heads import space_of
-from recolor_cli.models.layers import PixelShuffleUp
+from recolor_cli.models.layers import HalvingPointwise, PixelShuffleUp
 from recolor_cli.models.sizes import check_tensors
 
 WIDTHS = (64, 64, 128, 256, 512)  # at strides 2, 4, 8, 16, 32
@@ -161,7 +161,7 @@ class BasicBlock(nn.Module):
         self.downsample: nn.Module | None = None
         if stride != 1:
             self.downsample = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+                HalvingPointwise(inputs, outputs), nn.BatchNorm2d(outputs)
             )
 
     def forward(self, x: Tensor) -> Tensor:
