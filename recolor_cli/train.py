@@ -20,7 +20,7 @@ from recolor_cli.errors import UsageError
 from recolor_cli.interrupting import interrupting
 from recolor_cli.recipes import Recipe
 from recolor_cli.training.adversary import Game
-from recolor_cli.training.checks import check_networks, check_resumed
+from recolor_cli.training.checks import check_networks, check_resumed, check_start
 from recolor_cli.training.distributed import (
     Ranks,
     any_rank,
@@ -134,7 +134,10 @@ def train(
         run.start()
     if resume:
         check_resumed(run.path, recipe)
-    check_networks(recipe)
+    networks = check_networks(recipe)
+    if not resume:  # said now, not after an hour of decoding
+        check_start(recipe, *networks, fetch=True)
+    del networks
 
     # Photographs, and the numbered crops that are this process's share.
     stored = read_split(run.file("split.json") if resume else split)

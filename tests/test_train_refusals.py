@@ -253,6 +253,25 @@ def test_what_would_be_downloaded_is_named_and_not_fetched(photos: Path, tmp_pat
     assert "downloaded" not in estimate(small("tiny", tmp_path), [photos], [], "cpu")[-1]
 
 
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [("advanced", "encoder_weights"), ("vanilla-perceptual", "perceptual_weights"),
+     ("pix2pix-lpips", "perceptual_weights"), ("tiny", "init")],
+)  # fmt: skip
+def test_weights_that_are_not_there_are_told_before_photographs_are_read(
+    name: str, field: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("thousands of photographs were decoded first")
+
+    if name == "pix2pix-lpips" and find_spec("lpips") is None:
+        pytest.skip("lpips is not installed")
+    recipe = small(name, tmp_path, **{field: str(tmp_path / "absent.pth")})
+    monkeypatch.setattr("recolor_cli.train.load_material", refuse)
+    with pytest.raises(WeightsError, match=r"absent\.pth"):
+        train(recipe, [photos], tmp_path / "run")
+
+
 # --- Divergence ---
 
 

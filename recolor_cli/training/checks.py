@@ -84,14 +84,20 @@ def _misfit(recipe: Recipe, field: str, who: str, error: Exception) -> RecipeErr
     )
 
 
-def check_start(recipe: Recipe, generator: nn.Module, discriminator: nn.Module | None) -> None:
+def check_start(
+    recipe: Recipe,
+    generator: nn.Module,
+    discriminator: nn.Module | None,
+    *,
+    fetch: bool = False,
+) -> None:
     """Refuse what a new run would start from, or needs, and what is not there or does not fit.
-
-    Nothing is downloaded: published weights that are not on this machine count as there.
 
     Args:
         recipe: names it.
         generator, discriminator: from `check_networks`.
+        fetch: without it nothing is downloaded, and published weights that are not on this machine
+            count as there.
 
     Raises:
         UsageError: The networks have no place for such weights; or a package is missing.
@@ -100,18 +106,18 @@ def check_start(recipe: Recipe, generator: nn.Module, discriminator: nn.Module |
     with warnings.catch_warnings():
         # Tensors without memory take shapes, not values: torch warns of each of them.
         warnings.filterwarnings("ignore", message=".*copying from a non-meta parameter")
-        start_generator(recipe, generator, fetch=False)
+        start_generator(recipe, generator, fetch=fetch)
         if discriminator is not None:
-            start_discriminator(recipe, discriminator, fetch=False)
+            start_discriminator(recipe, discriminator, fetch=fetch)
     file = recipe.perceptual_weights not in ("", TORCHVISION)
-    if recipe.perceptual_weight and file:
-        load_vgg(recipe.perceptual_weights)
+    if recipe.perceptual_weight and (file or fetch):
+        load_vgg(recipe.perceptual_weights or TORCHVISION)
     if recipe.lpips_weight and find_spec("lpips") is None:
         raise MissingExtraError(
             "lpips_weight needs the package 'lpips'; pip install 'recolor-cli[eval]'"
         )
-    if recipe.lpips_weight and file:
-        load_lpips(recipe.perceptual_weights)
+    if recipe.lpips_weight and (file or fetch):
+        load_lpips(recipe.perceptual_weights or TORCHVISION)
     if recipe.tensorboard and find_spec("tensorboard") is None:
         raise MissingExtraError(NO_TENSORBOARD)
 
