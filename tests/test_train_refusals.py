@@ -324,6 +324,17 @@ def test_a_checkpoint_that_does_not_exist_is_not_named(photos: Path, tmp_path: P
 # --- Resumed with changes ---
 
 
+def test_a_dry_run_says_how_much_of_a_resumed_run_is_done(cut: Path, photos: Path) -> None:
+    recipe, _ = read_run(cut)
+    [length] = [
+        line
+        for line in estimate(recipe, [photos], [], "cpu", resume=cut)
+        if line.startswith("length: ")
+    ]
+    assert length.endswith("epochs; 4 images are done")
+    assert "done" not in "\n".join(estimate(recipe, [photos], [], "cpu"))
+
+
 @pytest.fixture(scope="module")
 def cut(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was stopped after its first step; tests only look at it."""

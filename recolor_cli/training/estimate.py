@@ -67,8 +67,10 @@ def estimate(
         check_resumed(resume, recipe)
         split = RunFolder(resume).file("split.json")
     material = load_material(recipe, data, val, stored=read_split(split), keep=False)
+    done = ""
     if resume is not None:
-        RunFolder(resume).load_state(torch.device("cpu"))
+        seen = RunFolder(resume).load_state(torch.device("cpu"))["seen"]
+        done = f"; {seen} images are done"
         check_writable(resume)
     total = recipe.images(len(material.train))
     photos = len(material.train) + len(material.val)
@@ -82,7 +84,7 @@ def estimate(
         f"split: {counts}",
         f"{material.describe()}; {machine}",
         f"length: {total} images, {-(-total // recipe.batch)} steps of {recipe.batch}, "
-        f"{total / len(material.train):.1f} epochs",
+        f"{total / len(material.train):.1f} epochs{done}",
         f"parameters: {_size(generator):,} generator, "
         f"{_size(discriminator) if discriminator else 0:,} discriminator",
         f"memory: about {(network_bytes + activation_bytes) / MIB:,.0f} MiB for networks, "
