@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from recolor_cli.errors import UsageError
 from recolor_cli.ranges import DEVICE
@@ -122,6 +124,28 @@ def choose_precision(device: torch.device, name: str = "auto") -> str:
     if name == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise UsageError(f"{device} has no bf16; use fp16, fp32 or auto as precision")
     return name
+
+
+def carried(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on a device; the host does not wait until a GPU has done what it was told before.
+
+    That takes memory which the system leaves in its place. torch keeps it until it is read.
+    """
+    if device.type != "cuda" or tensor.is_cuda:
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def sent(values: Any, like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Numbers as a tensor on the device of `like`; as `carried`, nobody waits.
+
+    Args:
+        values: A list, of lists too, or an array.
+        like: Where, and of which type.
+        dtype: Another type.
+    """
+    tensor = torch.as_tensor(values, dtype=dtype or like.dtype, device="cpu")
+    return carried(tensor, like.device)
 
 
 @contextmanager

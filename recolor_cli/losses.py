@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recolor_cli.color.tensors import lab_to_rgb
+from recolor_cli.devices import carried
 
 REAL_LABEL, FAKE_LABEL = -1.0, 1.0  # of report 000's Wasserstein loss
 MID_LIGHTNESS = 50.0  # L whose value in the networks' range is 0
@@ -152,8 +153,8 @@ def gradient_penalty(
         generator: of the random points; None is torch's own.
     """
     batch = len(color_real)
-    weight = torch.rand(batch, 1, 1, 1, generator=generator, dtype=torch.float32)
-    weight = weight.to(color_real)
+    weight = torch.rand(batch, 1, 1, 1, generator=generator, dtype=torch.float32, device="cpu")
+    weight = carried(weight.to(color_real.dtype), color_real.device)
     between = torch.lerp(color_fake.detach(), color_real.detach(), weight).requires_grad_(True)
     with torch.enable_grad():
         scores = critic(torch.cat((gray.detach(), between), dim=1)).reshape(batch, -1).mean(1)

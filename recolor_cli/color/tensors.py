@@ -7,6 +7,7 @@ CPU. Constants: IEC 61966-2-1 (sRGB) and CIE 15 (Lab); held to scikit-image in t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -36,7 +37,7 @@ def linear_to_srgb(linear: Tensor) -> Tensor:
 def rgb_to_lab(rgb: Tensor) -> Tensor:
     """SRGB (*, 3, H, W) in 0..1 -> Lab (*, 3, H, W): L 0..100, a and b about -110..110."""
     _check_three_channels(rgb, "rgb")
-    to_xyz = rgb.new_tensor(_RGB_TO_XYZ) / rgb.new_tensor(WHITE_D65)[:, None]
+    to_xyz = _rgb_to_white(rgb.dtype, rgb.device)
     xyz = torch.einsum("ij,...jhw->...ihw", to_xyz, srgb_to_linear(rgb))
     f = torch.where(xyz > _EPSILON, xyz.clamp_min(_EPSILON) ** (1 / 3), _KAPPA * xyz + 16.0 / 116.0)
     fx, fy, fz = f.unbind(-3)
@@ -54,7 +55,7 @@ def lab_to_rgb(lab: Tensor, *, clamp: bool = True) -> Tensor:
     fy = (lightness + 16) / 116
     f = torch.stack((fy + a / 500, fy, fy - b / 200), dim=-3)
     xyz = torch.where(f > 0.2068966, f**3, (f - 16.0 / 116.0) / _KAPPA)
-    to_rgb = torch.linalg.inv(lab.new_tensor(_RGB_TO_XYZ)) * lab.new_tensor(WHITE_D65)
+    to_rgb = _white_to_rgb(lab.dtype, lab.device)
     rgb = linear_to_srgb(torch.einsum("ij,...jhw->...ihw", to_rgb, xyz))
     return rgb.clamp(0, 1) if clamp else rgb
 
@@ -74,6 +75,39 @@ def resize_area(maps: Tensor, size: Sequence[int]) -> Tensor:
         _areas(large, small, maps) for large, small in zip(maps.shape[-2:], size, strict=True)
     )
     return rows @ maps @ columns.mT
+
+
+# Numbers on their way to a GPU are waited for until it has done all that it was told before, and so
+# is the check of an inverse: what never changes is made once, by the processor. Not as part of
+# inference, even if that comes first: gradients could not pass there later.
+
+
+def constant(values: tuple[float, ...], like: Tensor) -> Tensor:
+    """Numbers that never change, of the type and on the device of `like`; not to be written to."""
+    return _constant(values, like.dtype, like.device)
+
+
+@lru_cache(maxsize=64)
+def _constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=dtype, device="cpu").to(device)
+
+
+@lru_cache(maxsize=16)
+def _rgb_to_white(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Linear sRGB -> XYZ in parts of the white point's."""
+    with torch.inference_mode(False):
+        to_xyz = torch.tensor(_RGB_TO_XYZ, dtype=dtype, device="cpu")
+        return (to_xyz / torch.tensor(WHITE_D65, dtype=dtype, device="cpu")[:, None]).to(device)
+
+
+@lru_cache(maxsize=16)
+def _white_to_rgb(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The way back."""
+    with torch.inference_mode(False):
+        to_rgb = torch.linalg.inv(torch.tensor(_RGB_TO_XYZ, dtype=dtype, device="cpu"))
+        scaled: Tensor = to_rgb * torch.tensor(WHITE_D65, dtype=dtype, device="cpu")
+        return scaled.to(device)
 
 
 def _areas(large: int, small: int, like: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from recolor_cli.checkpoints import ColorModel
 from recolor_cli.color.spaces import Prediction
 from recolor_cli.colorize.variants import way_of
-from recolor_cli.devices import cores, one_thread
+from recolor_cli.devices import carried, cores, one_thread
 from recolor_cli.errors import PhotoError
 
 Floats = NDArray[np.float32]
@@ -201,7 +201,11 @@ def _predict(
     with torch.inference_mode():
         # On a GPU each line only queues work; the first .cpu() below waits for all of it.
         predictions = [
-            model.predict(_to_device(one, model.device), temperature=temperature, seed=seed)
+            model.predict(
+                carried(torch.from_numpy(one)[None, None], model.device),
+                temperature=temperature,
+                seed=seed,
+            )
             for one, (_, seed) in zip(padded, group, strict=True)
         ]
         arrays = [_to_arrays(prediction) for prediction in predictions]
@@ -209,11 +213,6 @@ def _predict(
         _crop(ab, confidence, inside.shape, whole.shape)
         for (ab, confidence), (inside, _), whole in zip(arrays, group, padded, strict=True)
     ]
-
-
-def _to_device(luminance: Floats, device: torch.device) -> torch.Tensor:
-    tensor = torch.from_numpy(luminance)[None, None]
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 def _to_arrays(prediction: Prediction) -> tuple[Floats, Floats | None]:

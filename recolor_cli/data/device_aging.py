@@ -19,6 +19,7 @@ from torch import Tensor
 from recolor_cli.color.tensors import linear_to_srgb, srgb_to_linear
 from recolor_cli.data.aging import FINE_GRAIN, LUMINANCE
 from recolor_cli.data.defects import Defects, Grain, Halftone, Scratches, Shading, Tone
+from recolor_cli.devices import sent
 
 BLUR_RADIUS = 6  # covers four sigma of the widest blur
 BLOCK = 8
@@ -38,7 +39,7 @@ QUANTISATION = (
 def aged_grays(rgb: Tensor, defects: Sequence[Defects]) -> Tensor:
     """The grey inputs: (B, H, W, 3) uint8 and what each has -> (B, H, W) uint8, sRGB-encoded."""
     linear = srgb_to_linear(rgb.float() / 255)
-    sensitivity = linear.new_tensor([has.sensitivity or LUMINANCE for has in defects])
+    sensitivity = sent([has.sensitivity or LUMINANCE for has in defects], linear)
     gray = linear_to_srgb(torch.einsum("bhwc,bc->bhw", linear, sensitivity))
     steps: tuple[tuple[str, Callable[[Tensor, list[Any]], Tensor]], ...] = (
         ("blur", _blurred),
@@ -61,20 +62,20 @@ def _where(
     chosen = [index for index, value in enumerate(values) if value is not None]
     if not chosen:
         return gray
-    which = torch.tensor(chosen, device=gray.device)
+    which = sent(chosen, gray, torch.int64)
     changed = apply(gray[which], [values[index] for index in chosen])
     return gray.index_copy(0, which, changed)
 
 
 def _each(gray: Tensor, values: Sequence[float]) -> Tensor:
     """One number a sample, as (B, 1, 1)."""
-    return gray.new_tensor(values)[:, None, None]
+    return sent(values, gray)[:, None, None]
 
 
 def _blurred(gray: Tensor, sigmas: Sequence[float]) -> Tensor:
     """Gaussians, edges mirrored without repeating them."""
     reach = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=gray.device)
-    kernels = torch.exp(-(reach**2) / (2 * gray.new_tensor(sigmas)[:, None] ** 2))
+    kernels = torch.exp(-(reach**2) / (2 * sent(sigmas, gray)[:, None] ** 2))
     kernels = kernels / kernels.sum(1, keepdim=True)
     for _ in range(2):  # along the rows, then along the columns
         padded = F.pad(gray[:, None], (BLUR_RADIUS, BLUR_RADIUS, 0, 0), mode="reflect")[:, 0]
@@ -110,7 +111,7 @@ def normal_noise(keys: Sequence[int], like: Tensor) -> Tensor:
     """Standard normal numbers (B, H, W) that depend on each sample's key and the place alone."""
     _, height, width = like.shape
     place = torch.arange(height * width, device=like.device) * 2
-    key = torch.tensor(list(keys), device=like.device)[:, None]
+    key = sent(list(keys), like, torch.int64)[:, None]
     one, two = (_hashed(_hashed(place + part) ^ key) for part in (0, 1))
     radius = torch.sqrt(-2 * torch.log((one.float() + 1) / (2**32 + 1)).clamp_max(0))
     return (radius * torch.cos(two.float() * (2 * math.pi / 2**32))).view(-1, height, width)
@@ -128,7 +129,7 @@ def _hashed(number: Tensor) -> Tensor:
 def _shaded(gray: Tensor, shadings: Sequence[Shading]) -> Tensor:
     coarse = torch.stack([torch.from_numpy(shading.coarse) for shading in shadings])
     size = (gray.shape[1], gray.shape[2])
-    field = F.interpolate(coarse.to(gray)[:, None], size, mode="bicubic")[:, 0]
+    field = F.interpolate(sent(coarse, gray)[:, None], size, mode="bicubic")[:, 0]
     depth = _each(gray, [shading.depth for shading in shadings])
     multiplies = _each(gray, [shading.multiplies for shading in shadings]) > 0
     faded = gray + (0.5 - gray) * depth * field.abs()
@@ -136,7 +137,7 @@ def _shaded(gray: Tensor, shadings: Sequence[Shading]) -> Tensor:
 
 
 def _scratched(gray: Tensor, scratches: Sequence[Scratches]) -> Tensor:
-    marks = torch.stack([torch.from_numpy(one.marks) for one in scratches]).to(gray)
+    marks = sent(torch.stack([torch.from_numpy(one.marks) for one in scratches]), gray)
     return gray + marks * (_each(gray, [one.color for one in scratches]) - gray)
 
 
@@ -162,7 +163,7 @@ def _compressed(gray: Tensor, qualities: Sequence[int]) -> Tensor:
         tables.append(
             [[min(255, max(1, (q * percent + 50) // 100)) for q in row] for row in QUANTISATION]
         )
-    table = gray.new_tensor(tables)[:, None, None]
+    table = sent(tables, gray)[:, None, None]
     cosines = _cosines(gray)
     stored = cosines @ blocks @ cosines.T / table
     stored = stored.sign() * (stored.abs() + 0.5).floor()  # halves away from zero, as libjpeg

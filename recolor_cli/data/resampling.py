@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recolor_cli.data.crops import Crop, region_of
+from recolor_cli.devices import sent
 
 CUBIC = -0.75  # OpenCV's (and torch's) constant of the cubic kernel
 
@@ -49,12 +50,12 @@ class Album:
         pictures = _rounded(pictures)
         turned = [index for index, crop in enumerate(crops) if crop.degrees]
         if turned:
-            which = torch.tensor(turned, device=pictures.device)
+            which = sent(turned, pictures, torch.int64)
             degrees = [crops[index].degrees for index in turned]
             pictures[which] = _rounded(_turn(pictures[which], degrees))
         for axis, name in ((3, "flip"), (2, "flip_vertical")):
             flags = [getattr(crop, name) for crop in crops]
-            flipped = torch.tensor(flags, device=pictures.device)[:, None, None, None]
+            flipped = sent(flags, pictures, torch.bool)[:, None, None, None]
             pictures = torch.where(flipped, pictures.flip(axis), pictures)
         return pictures.permute(0, 2, 3, 1).to(torch.uint8).contiguous()
 
@@ -66,7 +67,7 @@ class Album:
         pitch = np.array([self.sizes[number][1] for number in numbers])
         first = self._starts[list(numbers)] + top * pitch + left
         table = np.stack((first, pitch, bottom - top, right - left))
-        starts, pitches, heights, widths = torch.from_numpy(table).to(self.pixels.device)
+        starts, pitches, heights, widths = sent(table, self.pixels, torch.int64)
         y = torch.arange(int((bottom - top).max()), device=self.pixels.device)
         x = torch.arange(int((right - left).max()), device=self.pixels.device)
         y = torch.minimum(y, heights[:, None] - 1)  # what is read beyond has the weight 0
@@ -98,7 +99,7 @@ def _weights(lengths: Tensor, longest: int, side: int, shrinks: list[bool]) -> T
     for tap in (-1, 0, 1, 2):
         index = torch.minimum((base + tap).long().clamp_min(0), last)
         cubic = cubic + torch.where(place == index, _cubic(middle - (base + tap)), 0.0)
-    return torch.where(torch.tensor(shrinks, device=place.device)[:, None, None], area, cubic)
+    return torch.where(sent(shrinks, place, torch.bool)[:, None, None], area, cubic)
 
 
 def _cubic(distance: Tensor) -> Tensor:
@@ -115,7 +116,7 @@ def _turn(pictures: Tensor, degrees: Sequence[float]) -> Tensor:
     for angle in degrees:
         cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
         matrices.append(((cosine, -sine, 0.0), (sine, cosine, 0.0)))  # from result to source
-    theta = torch.tensor(matrices, device=pictures.device)
+    theta = sent(matrices, pictures)
     grid = F.affine_grid(theta, list(pictures.shape), align_corners=True)
     return F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=True)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from recolor_cli.color.tensors import linear_to_srgb, rgb_to_lab, srgb_to_linear
 from recolor_cli.data.batches import Batch
 from recolor_cli.data.photos import Pixels
+from recolor_cli.devices import carried
 
 
 class LabCrops:
@@ -85,10 +86,7 @@ class LabCrops:
 
 
 def _moved(values: Pixels | Tensor, device: torch.device) -> Tensor:
-    """On the device; from pinned memory while the GPU still works on the step before."""
-    tensor = values if isinstance(values, Tensor) else torch.from_numpy(values)
-    pinned = device.type == "cuda" and not tensor.is_cuda
-    return (tensor.pin_memory() if pinned else tensor).to(device, non_blocking=pinned)
+    return carried(values if isinstance(values, Tensor) else torch.from_numpy(values), device)
 
 
 _TABLES: dict[tuple[str, torch.device], Tensor] = {}

@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from recolor_cli.backbones import load_lpips
+from recolor_cli.color.tensors import constant
 from recolor_cli.errors import MissingExtraError, WeightsError
 from recolor_cli.metrics.base import Pixels, Rows
 from recolor_cli.torchvision_import import import_torchvision
@@ -204,8 +205,8 @@ def ct2_input(pictures: Tensor) -> Tensor:
     x = pictures.float() / 255 * 2 - 1
     x = F.interpolate(x, size=(INCEPTION_PX, INCEPTION_PX), mode="bilinear")
     x = x * 0.5 + 0.5
-    spread = x.new_tensor((0.229, 0.224, 0.225))[:, None, None]
-    mean = x.new_tensor((0.485, 0.456, 0.406))[:, None, None]
+    spread = constant((0.229, 0.224, 0.225), x)[:, None, None]
+    mean = constant((0.485, 0.456, 0.406), x)[:, None, None]
     return x * (spread / 0.5) + (mean - 0.5) / 0.5
 
 

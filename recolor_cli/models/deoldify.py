@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recolor_cli.color.tensors import constant
+
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet
 _RANGE = 3.0  # the output is squeezed into -3..3 standard deviations
 
@@ -208,7 +210,7 @@ class DeOldify(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise as ImageNet, U-Net, refine, undo the normalisation."""
-        mean, std = (x.new_tensor(values)[:, None, None] for values in (_MEAN, _STD))
+        mean, std = (constant(values, x)[:, None, None] for values in (_MEAN, _STD))
         x = picture = (x - mean) / std
         skips = []
         for index, layer in enumerate(cast(nn.Sequential, self.layers[0])):

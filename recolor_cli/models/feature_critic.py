@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from recolor_cli.color.tensors import lab_to_rgb
+from recolor_cli.color.tensors import constant, lab_to_rgb
 
 # SqueezeNet 1.1 (Iandola et al. 2016; the variant of its authors' repository):
 # fire -> (inputs, squeezed, expanded by 1x1 and by 3x3 each).
@@ -134,8 +134,8 @@ class FeatureCritic(nn.Module):
     def _rgb(self, picture: Tensor) -> Tensor:
         if self.in_channels == 4:
             return (picture[:, 1:] + 1) / 2
-        scale = picture.new_tensor([50.0, 110.0, 110.0]).reshape(3, 1, 1)
-        shift = picture.new_tensor([50.0, 0.0, 0.0]).reshape(3, 1, 1)
+        scale = constant((50.0, 110.0, 110.0), picture)[:, None, None]
+        shift = constant((50.0, 0.0, 0.0), picture)[:, None, None]
         # Lab needs float32. Tensors without memory, as in an estimate, know no autocast.
         device = "cpu" if picture.is_meta else picture.device.type
         with torch.autocast(device, enabled=False):
