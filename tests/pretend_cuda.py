@@ -38,6 +38,7 @@ class OnDevice(torch.Tensor):
     """Says that it is on the GPU; `inner` has its values."""
 
     inner: torch.Tensor
+    shown = DEVICE  # as what it is pretended
 
     @staticmethod
     def __new__(cls, inner: torch.Tensor) -> OnDevice:
@@ -53,11 +54,15 @@ class OnDevice(torch.Tensor):
 
     @property
     def device(self) -> torch.device:  # type: ignore[override]
-        return DEVICE
+        return OnDevice.shown
 
     @property
     def is_cuda(self) -> bool:  # type: ignore[override]
-        return True
+        return OnDevice.shown.type == "cuda"
+
+    @property
+    def is_mps(self) -> bool:  # type: ignore[override]
+        return OnDevice.shown.type == "mps"
 
     def __repr__(self) -> str:  # type: ignore[override]
         return f"OnDevice({self.inner!r})"
@@ -75,16 +80,12 @@ class OnDevice(torch.Tensor):
 class PretendedGpu(TorchDispatchMode):
     """The rules.
 
-    Args:
-        float64: whether the device has it; Apple's has not.
-
     Attributes:
         waits: what the host waited for, in order.
     """
 
-    def __init__(self, *, float64: bool = True) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.float64 = float64
         self.waits: list[str] = []
 
     def __torch_dispatch__(
@@ -102,7 +103,7 @@ class PretendedGpu(TorchDispatchMode):
         there = [x for x in leaves if isinstance(x, torch.Tensor) and not isinstance(x, OnDevice)]
         wanted = kwargs.get("device")
         target = torch.device(wanted).type if wanted is not None else None
-        on_device = target in ("cuda", "xla") if target is not None else bool(here)
+        on_device = target in ("cuda", "mps", "xla") if target is not None else bool(here)
 
         if name == "aten::is_pinned":
             return hasattr(args[0], "pinned")
@@ -124,7 +125,7 @@ class PretendedGpu(TorchDispatchMode):
             return out
         out = tree_map_only(torch.Tensor, OnDevice, out)
         for one in tree_leaves(out):
-            if isinstance(one, OnDevice) and one.dtype == torch.float64 and not self.float64:
+            if isinstance(one, OnDevice) and one.dtype == torch.float64 and one.is_mps:
                 raise TypeError(
                     "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't "
                     "support float64. Please use float32 instead."
@@ -186,7 +187,7 @@ def _save(value: Any, *args: Any, **kwargs: Any) -> None:
 
 def _load(file: Any, map_location: Any = None, **kwargs: Any) -> Any:
     value = _torch_load(file, map_location="cpu", **kwargs)
-    if torch.device(map_location or "cpu").type != "cuda":
+    if torch.device(map_location or "cpu").type == "cpu":
         return value
     return tree_map_only(torch.Tensor, OnDevice, value)
 
@@ -213,16 +214,14 @@ def _guard() -> Iterator[None]:
 
 
 @contextmanager
-def pretended_gpu(
-    *, capability: tuple[int, int] = (9, 0), float64: bool = True
-) -> Iterator[PretendedGpu]:
-    """One GPU of a compute capability, while the block runs; see `PretendedGpu`."""
+def pretended_gpu(device: torch.device = DEVICE) -> Iterator[PretendedGpu]:
+    """A GPU while the block runs, see `PretendedGpu`; "mps:0" is Apple's, which has no float64."""
     state = torch.zeros(16, dtype=torch.uint8)
     answers: dict[str, Callable[..., Any]] = {
-        "is_available": lambda: True,
+        "is_available": lambda: device.type == "cuda",
         "device_count": lambda: 1,
         "current_device": lambda: 0,
-        "get_device_capability": lambda _device=None: capability,
+        "get_device_capability": lambda _device=None: (9, 0),
         "get_device_name": lambda _device=None: "pretended",
         "is_bf16_supported": lambda *_args, **_kwargs: True,
         "get_rng_state": lambda _device=None: state.clone(),
@@ -232,12 +231,13 @@ def pretended_gpu(
         "synchronize": lambda _device=None: None,
         "_lazy_init": lambda: None,
     }
-    mode = PretendedGpu(float64=float64)
+    mode = PretendedGpu()
     overwritten = torch.__future__.get_overwrite_module_params_on_conversion()
     with ExitStack() as stack:
         stack.enter_context(_guard())
         for name, answer in answers.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, answer))
+        stack.enter_context(mock.patch.object(OnDevice, "shown", device))
         stack.enter_context(mock.patch.object(torch, "save", _save))
         stack.enter_context(mock.patch.object(torch, "load", _load))
         torch.__future__.set_overwrite_module_params_on_conversion(True)

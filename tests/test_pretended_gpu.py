@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pretend_cuda import DEVICE, PretendedGpu, is_possible, pretended_gpu
+from pretend_cuda import DEVICE, OnDevice, PretendedGpu, is_possible, pretended_gpu
 from test_data_device import YOUNG
 from test_models import GENERATORS, build, luminance
+from torch import Tensor
 from train_fixtures import NARROW_RESNET18, picture, small, write_photos
 
 from recolor_cli.checkpoints import Card, ColorModel
@@ -22,6 +23,7 @@ from recolor_cli.data.defects import CHANCES
 from recolor_cli.data.device import DeviceSamples
 from recolor_cli.data.photos import Photo
 from recolor_cli.data.sources import Item
+from recolor_cli.devices import Machine
 from recolor_cli.metrics.networks import Features, ct2_input
 from recolor_cli.models.foreign import create_foreign
 from recolor_cli.train import train
@@ -30,6 +32,7 @@ from recolor_cli.training.keeper import Silent
 pytestmark = pytest.mark.skipif(
     not is_possible(), reason="there is a GPU, or this torch has no table of devices"
 )
+MPS = torch.device("mps", 0)
 FOREIGN = ["eccv16", "siggraph17", "deoldify"]
 
 
@@ -54,8 +57,8 @@ def test_what_cuda_refuses_is_refused_and_what_it_waits_for_is_counted() -> None
         assert float(there.sum()) == 15
         assert there.cpu().numpy().tolist() == numbers.tolist()
         assert len(gpu.waits) == 4
-    with pretended_gpu(float64=False), pytest.raises(TypeError, match="float64"):
-        numbers.to(DEVICE).double()
+    with pretended_gpu(MPS), pytest.raises(TypeError, match="float64"):
+        numbers.to(MPS).double()
 
 
 # --- networks ---
@@ -210,6 +213,32 @@ def test_a_run_on_a_gpu_goes_on_from_its_checkpoint(
     assert whole["cuda_rng"] is not None
     for name, value in whole["generator"].items():
         torch.testing.assert_close(cut["generator"][name], value, rtol=0, atol=0, msg=name)
+
+
+@pytest.mark.parametrize("name", ["base", "unet128-rgb"])
+def test_apples_gpus_train_without_float64_and_with_networks_as_they_are(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recolor_cli.training.keeper.draw_curves", lambda *_: None)
+    monkeypatch.setattr("recolor_cli.train.choose_machine", lambda *_: Machine(MPS, "fp32"))
+    seen: list[bool] = []
+    convolve = torch.nn.Conv2d.forward
+
+    def look(conv: torch.nn.Conv2d, x: Tensor) -> Tensor:
+        # Of one row or one column both layouts are the same.
+        if min(conv.weight.shape[1:]) > 1 and isinstance(x, OnDevice):
+            seen.append(conv.weight.is_contiguous())
+        return convolve(conv, x)
+
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", look)
+    photos = write_photos(tmp_path / "photos", 10)
+    smaller = {"network.second_encoder": "", "cache": "device"} if name == "base" else {}
+    recipe = small(name, tmp_path, total_images="4", **smaller)
+    with pretended_gpu(MPS):
+        run = train(recipe, [photos], tmp_path / "run", device="mps")
+    assert losses_of(run)
+    assert seen
+    assert all(seen)
 
 
 def test_crops_and_defects_are_made_without_waiting() -> None:

@@ -29,7 +29,7 @@ from recolor_cli.colorize.pillow import check_path, from_array, from_pillow, to_
 from recolor_cli.colorize.room import Room, memory_for
 from recolor_cli.colorize.settings import Settings
 from recolor_cli.colorize.variants import Draw, draw_of
-from recolor_cli.devices import Machine, choose_machine, one_thread
+from recolor_cli.devices import Machine, choose_machine, layout, one_thread
 from recolor_cli.errors import PhotoError
 from recolor_cli.images.orientation import orient, unorient
 from recolor_cli.images.photo import Frame, Photo, Provenance
@@ -151,7 +151,7 @@ class Colorizer:
                 )
         # Convolutions read a pixel's channels together: measured twice as fast on CPUs.
         with one_thread():
-            self.model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.model.network.to(memory_format=layout(self.machine.device))  # type: ignore[call-overload]
         if self.machine.device.type == "cuda":
             torch.backends.cudnn.deterministic = True  # the same bytes in every run
         self.input_size = asked.input_size or self.model.input_size

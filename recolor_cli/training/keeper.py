@@ -101,7 +101,8 @@ class Sums:
     def add(self, losses: Mapping[str, Tensor]) -> None:
         """Take one micro-batch's losses."""
         for name, loss in losses.items():
-            value = loss.detach().double()
+            # Apple's GPUs have no float64.
+            value = loss.detach().to(torch.float32 if loss.is_mps else torch.float64)
             self._sums[name] = self._sums[name] + value if name in self._sums else value
             self._counts[name] = self._counts.get(name, 0) + 1
 

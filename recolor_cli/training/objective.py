@@ -160,7 +160,7 @@ def measure_frequency(
         rgb = cut(pixels, center_crop(pixels, recipe), side)
         crops = LabCrops(Batch(rgb[None], None), device)
         index, weight = encode(crops.small_ab((side // BINS_STRIDE, side // BINS_STRIDE)))
-        counts.index_add_(0, index.flatten().cpu(), weight.flatten().double().cpu())
+        counts.index_add_(0, index.flatten().cpu(), weight.flatten().cpu().double())
     return (counts / counts.sum()).float()
 
 

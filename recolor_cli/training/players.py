@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from recolor_cli.color.bins import SoftEncoder
 from recolor_cli.data.tensors import LabCrops
-from recolor_cli.devices import Machine
+from recolor_cli.devices import Machine, layout
 from recolor_cli.errors import WeightsError
 from recolor_cli.recipes import Recipe
 from recolor_cli.training.adversary import Game
@@ -183,7 +183,7 @@ def assemble(
     for network in (generator, discriminator):
         if network is not None:
             network.to(device).train()
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network.to(memory_format=layout(device))  # type: ignore[call-overload]
             synchronize_norms(network, ranks)
 
     groups = [
