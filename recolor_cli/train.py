@@ -25,6 +25,7 @@ from recolor_cli.training.distributed import (
     Ranks,
     any_rank,
     average_values,
+    device_of,
     join,
     leave,
 )
@@ -125,7 +126,9 @@ def train(
     """
     # Who and where.
     ranks = join()
-    machine = choose_machine(_device_of(device, ranks), recipe.precision)
+    machine = choose_machine(device_of(device, ranks), recipe.precision)
+    if ranks.world > 1 and machine.device.type == "cuda":
+        torch.cuda.set_device(machine.device)  # else each would take some of the first one's memory
     speaker = ranks.rank == 0
     watcher = watcher if watcher is not None and speaker else Silent()
     local_batch = _share_of_batch(recipe, ranks)
@@ -214,15 +217,14 @@ def train(
             watcher.step(min(seen, total), total, {})
 
             # Upkeep, when it is due: log, judge, draw, save.
-            stopping = any_rank(stop.is_set(), ranks, machine.device)
+            stopping, late = any_rank((stop.is_set(), keeper.clock_says_save()), ranks)
             ending = stopping or seen >= total
             judging = due(upkeep.judge, seen, recipe.batch) or seen >= total
-            saving = judging or ending or due(upkeep.save, seen, recipe.batch)
-            saving = saving or any_rank(keeper.clock_says_save(), ranks, machine.device)
+            saving = judging or ending or late or due(upkeep.save, seen, recipe.batch)
             logging = ending or due(upkeep.log, seen, recipe.batch)
             if not (logging or saving):
                 continue
-            values = average_values(sums.means(), ranks, machine.device)
+            values = average_values(sums.means(), ranks)
             keeper.check(values, seen)
             if speaker and logging:
                 keeper.log(seen, values, g.lr * factor, seen - logged)
@@ -253,10 +255,3 @@ def _share_of_batch(recipe: Recipe, ranks: Ranks) -> int:
             f"({recipe.accumulate} x {ranks.world}); change batch"
         )
     return local_batch
-
-
-def _device_of(name: str, ranks: Ranks) -> str:
-    """Each process of a machine gets its own GPU."""
-    if ranks.world > 1 and torch.cuda.is_available() and name in ("auto", "cuda"):
-        return f"cuda:{ranks.local}"
-    return name

@@ -229,6 +229,7 @@ def pretended_gpu(device: torch.device = DEVICE) -> Iterator[PretendedGpu]:
         "manual_seed_all": lambda _seed: None,
         "empty_cache": lambda: None,
         "synchronize": lambda _device=None: None,
+        "set_device": lambda _device: None,
         "_lazy_init": lambda: None,
     }
     mode = PretendedGpu()

@@ -8,14 +8,20 @@ and accumulation needs no special case. The averages are the same.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from recolor_cli.errors import UsageError
+
 BUCKET = 16 * 2**20  # numbers that are averaged in one message
+# The first process judges and saves while the others wait; NCCL alone would lose patience after ten
+# minutes, and end them. One that dies is noticed at once, by torchrun.
+PATIENCE = timedelta(hours=4)
 
 
 @dataclass(frozen=True)
@@ -26,11 +32,13 @@ class Ranks:
         rank: 0 .. world - 1; 0 writes files and speaks.
         world: how many processes.
         local: number of this process on its machine: its GPU.
+        beside: how many there are on its machine.
     """
 
     rank: int = 0
     world: int = 1
     local: int = 0
+    beside: int = 1
 
 
 def join() -> Ranks:
@@ -38,7 +46,10 @@ def join() -> Ranks:
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         return Ranks()
     ranks = Ranks(
-        int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_RANK"])
+        int(os.environ["RANK"]),
+        int(os.environ["WORLD_SIZE"]),
+        int(os.environ["LOCAL_RANK"]),
+        int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
     )
     if ranks.world > 1 and not dist.is_initialized():
         # Every optimiser imports this module sooner or later. Imported while a process group is
@@ -46,8 +57,36 @@ def join() -> Ranks:
         # would outlive `leave` and now and then abort the process, or hold it, while it exits.
         import torch.distributed.nn.functional
 
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        # Networks may be on the processor of a machine with GPUs, and messages between hosts always
+        # are there: NCCL carries neither.
+        nccl = torch.cuda.is_available() and dist.is_nccl_available()
+        dist.init_process_group("cpu:gloo,cuda:nccl" if nccl else "gloo", timeout=PATIENCE)
     return ranks
+
+
+def device_of(name: str, ranks: Ranks) -> str:
+    """The device of this process among all: each takes a GPU of its own.
+
+    Args:
+        name: as for `choose_device`.
+        ranks: this process among all.
+
+    Raises:
+        UsageError: The device is for one process.
+    """
+    if ranks.world == 1:
+        return name
+    if name in ("auto", "cuda") and torch.cuda.is_available():
+        return f"cuda:{ranks.local}"
+    if name == "mps":
+        raise UsageError("device 'mps' is for one process; start without torchrun, or --device cpu")
+    if name.startswith("cuda:") and ranks.beside > 1:
+        raise UsageError(
+            f"device '{name}' is one GPU for {ranks.beside} processes; type --device cuda, and "
+            "each takes its own"
+        )
+    # Apple's GPUs have nobody who carries messages between processes.
+    return "cpu" if name == "auto" else name
 
 
 def leave(ranks: Ranks) -> None:
@@ -78,30 +117,25 @@ def average_gradients(parameters: Iterable[nn.Parameter], ranks: Ranks) -> None:
             bucket = []
 
 
-def average_values(
-    values: Mapping[str, float], ranks: Ranks, device: torch.device
-) -> dict[str, float]:
+def average_values(values: Mapping[str, float], ranks: Ranks) -> dict[str, float]:
     """The mean of each value over all processes."""
     if ranks.world == 1:
         return dict(values)
-    flat = torch.tensor(list(values.values()), dtype=torch.float64, device=device)
+    flat = torch.tensor(list(values.values()), dtype=torch.float64)
     dist.all_reduce(flat)
     return dict(zip(values, (flat / ranks.world).tolist(), strict=True))
 
 
-def any_rank(flag: bool, ranks: Ranks, device: torch.device) -> bool:
-    """Whether the flag is up in any process."""
+def any_rank(flags: Sequence[bool], ranks: Ranks) -> list[bool]:
+    """Whether each flag is up in any process.
+
+    Hosts ask hosts, in one message: a GPU that had to answer would be waited for in every step.
+    """
     if ranks.world == 1:
-        return flag
-    up = torch.tensor(float(flag), device=device)
+        return list(flags)
+    up = torch.tensor(flags, dtype=torch.float32)
     dist.all_reduce(up, op=dist.ReduceOp.MAX)
-    return bool(up.item())
-
-
-def wait(ranks: Ranks) -> None:
-    """Until every process is here."""
-    if ranks.world > 1:
-        dist.barrier()
+    return [flag > 0 for flag in up.tolist()]
 
 
 class _SumOverRanks(torch.autograd.Function):

@@ -328,7 +328,8 @@ class Keeper:
     def clock_says_save(self) -> bool:
         """Whether the last checkpoint is older than the recipe allows."""
         minutes = self.recipe.checkpoint_minutes
-        return minutes > 0 and time.monotonic() - self._saved > 60 * minutes
+        # Who does not save does not know when it was done: its clock would say so for ever.
+        return self._speaker and minutes > 0 and time.monotonic() - self._saved > 60 * minutes
 
     def card(self, seen: int) -> Card:
         """What the weights say about themselves."""

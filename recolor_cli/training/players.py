@@ -101,8 +101,9 @@ class Players:
 
     def move(self, player: Player, lr_factor: float) -> None:
         """One step of a player's optimiser with the gradients of all processes."""
-        self.scaler.unscale_(player.optimizer)
+        # Averaged first: what overflowed in one process must be seen, and left out, by all.
         average_gradients(player.parameters(), self.ranks)
+        self.scaler.unscale_(player.optimizer)
         if player.clip_norm:
             nn.utils.clip_grad_norm_(player.parameters(), player.clip_norm)
         set_lr(player.optimizer, player.lr * lr_factor)
