@@ -17,6 +17,7 @@ from torch import Tensor
 from recolor_cli.errors import UsageError
 from recolor_cli.ranges import DEVICE
 
+_LACK = ("out of memory", "not enough memory", "can't allocate memory", "_status_alloc_failed")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -64,13 +65,13 @@ def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Find a device: "auto" is CUDA, else MPS, else the CPU.
+    """Find a device: "auto" is CUDA if torch has code for that GPU, else MPS, else the CPU.
 
     Raises:
-        UsageError: the name is unknown, or the device is not there; says what to type.
+        UsageError: the name is unknown, or the device is not there or of no use; says what to type.
     """
     if name == "auto":
-        if torch.cuda.is_available():
+        if torch.cuda.is_available() and _is_served(torch.cuda.current_device()):
             return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     if name == "cpu":
@@ -95,6 +96,12 @@ def choose_device(name: str = "auto") -> torch.device:
     if index >= count:
         there = "cuda:0 only" if count == 1 else f"cuda:0 to cuda:{count - 1}"
         raise UsageError(f"device '{name}' is not there; this machine has {there}")
+    if not _is_served(index):
+        major, minor = torch.cuda.get_device_capability(index)
+        raise UsageError(
+            f"torch {torch.__version__} has no code for 'cuda:{index}' (compute capability "
+            f"{major}.{minor}); type --device cpu, or install a torch that has"
+        )
     return torch.device("cuda", index)
 
 
@@ -121,9 +128,35 @@ def choose_precision(device: torch.device, name: str = "auto") -> str:
         raise UsageError(f"no precision '{name}'; use auto, {', '.join(DTYPES)}")
     if name == "fp16" and device.type == "cpu":
         raise UsageError("precision 'fp16' needs a GPU; use bf16, fp32 or auto as precision")
-    if name == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
-        raise UsageError(f"{device} has no bf16; use fp16, fp32 or auto as precision")
+    if name == "bf16" and device.type == "cuda":
+        # torch's own answer counts what is emulated, and is about the first GPU.
+        major, _ = torch.cuda.get_device_capability(device)
+        if major < 8:
+            raise UsageError(f"{device} has no bf16; use fp16, fp32 or auto as precision")
+    if name == "bf16" and device.type == "mps" and not torch.backends.mps.is_macos_or_newer(14, 0):
+        raise UsageError("bf16 on mps needs macOS 14; use fp16, fp32 or auto as precision")
     return name
+
+
+def exact(device: torch.device) -> None:
+    """Let a GPU's convolutions give the same bytes in every run, and let float32 be float32.
+
+    Unless told so they round factors to 10 bits (TF32), also in those parts of a network that are
+    float32 because they decide colours.
+    """
+    if device.type == "cuda":
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.allow_tf32 = False
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether there was too little memory, whoever says so and however."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # The processor's and Apple's allocators raise plain RuntimeError, and so do the libraries of
+    # CUDA (CUBLAS_STATUS_ALLOC_FAILED), whose own memory torch does not hand out.
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in text for words in _LACK)
 
 
 def layout(device: torch.device) -> torch.memory_format:
@@ -179,6 +212,22 @@ def cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS, Windows
         return os.cpu_count() or 1
+
+
+def _is_served(index: int) -> bool:
+    """Whether torch was built with code for this GPU, for an older one of its kind, or for any.
+
+    New builds leave old GPUs out, which CUDA still lists; the first kernel would fail.
+    """
+    if torch.version.cuda is None:  # AMD's GPUs have other names
+        return True
+    own = torch.cuda.get_device_capability(index)
+    builds = [re.fullmatch(r"(sm|compute)_(\d+)(\d)[a-z]?", a) for a in torch.cuda.get_arch_list()]
+    known = [(found[1], int(found[2]), int(found[3])) for found in builds if found]
+    return not known or any(
+        (major, minor) <= own and (kind == "compute" or major == own[0])
+        for kind, major, minor in known
+    )
 
 
 @cache

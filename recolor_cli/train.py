@@ -152,7 +152,8 @@ def train(
 
     # Networks and optimisers; begin, or go on where the last checkpoint is.
     state = run.load_state(machine.device) if resume else None
-    players = assemble(recipe, material, machine, ranks, seed, state)
+    with explain_lack_of_memory(recipe, machine.device):
+        players = assemble(recipe, material, machine, ranks, seed, state)
     g, d, game, objective = players.g, players.d, players.game, players.objective
     keeper = Keeper(run, players, material, name, watcher, state, total=total, speaker=speaker)
     seen = state["seen"] if state else 0

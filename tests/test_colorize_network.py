@@ -81,7 +81,8 @@ def test_answers_do_not_depend_on_the_company(batch_size: int) -> None:
 
 @pytest.mark.parametrize(
     "error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(),
-              RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")]
+              RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+              RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`")]
 )  # fmt: skip
 def test_out_of_memory_halves_the_input_and_says_so(error: Exception) -> None:
     def answer(gray: Tensor) -> Tensor:

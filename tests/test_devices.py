@@ -6,7 +6,10 @@ import pytest
 import torch
 
 from recolor_cli.devices import choose_device, choose_machine, choose_precision, cores
-from recolor_cli.errors import UsageError
+from recolor_cli.errors import RecolorError, UsageError
+from recolor_cli.recipes import BASE
+from recolor_cli.training.memory import explain_lack_of_memory
+from recolor_cli.weights import load_model
 
 
 @pytest.fixture
@@ -18,7 +21,8 @@ def gpus(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
         monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (major, 0))
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: major >= 8)
+        # As torch has it: what is emulated counts.
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_args, **_kwargs: True)
 
     return pretend
 
@@ -70,6 +74,80 @@ def test_bf16_only_where_it_is_faster(gpus, monkeypatch: pytest.MonkeyPatch) -> 
         assert choose_precision(cpu) == wanted
         assert choose_precision(cpu, "fp32") == "fp32"
         assert choose_machine("cpu").precision == wanted
+
+
+@pytest.mark.parametrize(
+    ("builds", "served"),
+    [
+        (["sm_75", "sm_80", "sm_86", "sm_90", "compute_90"], False),
+        (["sm_50", "sm_60", "sm_70"], True),
+        (["sm_61"], True),
+        (["sm_62"], False),  # newer than it
+        (["compute_50", "sm_90"], True),  # compiled when it is met
+        ([], True),  # not told
+    ],
+)
+def test_a_gpu_that_torch_was_built_without_is_not_taken(
+    builds: list[str], served: bool, gpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpus(6)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (6, 1))
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: builds)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert choose_device("auto").type == ("cuda" if served else "cpu")
+    if served:
+        assert choose_device("cuda") == torch.device("cuda", 0)
+        return
+    with pytest.raises(UsageError, match=r"no code for 'cuda:1'.* 6\.1.*type --device cpu"):
+        choose_device("cuda:1")
+
+
+def test_bf16_on_apples_gpus_needs_a_new_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    for new in (True, False):
+        monkeypatch.setattr(torch.backends.mps, "is_macos_or_newer", lambda *_, new=new: new)
+        if new:
+            assert choose_precision(torch.device("mps"), "bf16") == "bf16"
+        else:
+            with pytest.raises(UsageError, match="macOS 14"):
+                choose_precision(torch.device("mps"), "bf16")
+
+
+LACKS = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("CUDA error: out of memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("MPS backend out of memory (MPS allocated: 8.87 GB)"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", LACKS)
+def test_a_step_that_lacks_memory_says_so_whoever_found_out(error: Exception) -> None:
+    wanted = r"not enough memory on 'cuda:0' .* accumulate=2"
+    explained = explain_lack_of_memory(BASE, torch.device("cuda", 0))
+    with pytest.raises(RecolorError, match=wanted), explained:
+        raise error
+
+
+def test_another_error_of_a_step_stays_what_it_is() -> None:
+    explained = explain_lack_of_memory(BASE, torch.device("cuda", 0))
+    with pytest.raises(RuntimeError, match="illegal"), explained:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+
+def test_weights_that_do_not_fit_on_a_gpu_say_what_to_type(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_args: object, **_kwargs: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+    with pytest.raises(RecolorError, match="type --device cpu"):
+        load_model(device="cuda:0", offline=True)
 
 
 def test_half_precision_on_a_cpu_is_refused() -> None:

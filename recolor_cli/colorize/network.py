@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from recolor_cli.checkpoints import ColorModel
 from recolor_cli.color.spaces import Prediction
 from recolor_cli.colorize.variants import way_of
-from recolor_cli.devices import carried, cores, one_thread
+from recolor_cli.devices import carried, cores, is_out_of_memory, one_thread
 from recolor_cli.errors import PhotoError
 
 Floats = NDArray[np.float32]
@@ -109,7 +109,7 @@ class Painter:
         try:
             return _predict(self.model, group, self.temperature)
         except Exception as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
         self._free()
         if len(group) == 1:
@@ -149,7 +149,7 @@ class Painter:
         try:
             return _predict(model, [wish], self.temperature)[0]
         except Exception as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
         self._free()
         return None
@@ -256,13 +256,3 @@ def _with_note(answer: Answer | PhotoError, *notes: str) -> Answer | PhotoError:
     if isinstance(answer, PhotoError):
         return answer
     return replace(answer, notes=(*notes, *answer.notes))
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    # The CPU's and Apple's allocators raise plain RuntimeError.
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in text or "can't allocate memory" in text
-    )

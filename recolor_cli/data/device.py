@@ -17,6 +17,7 @@ from recolor_cli.data.defects import ages, draw_defects
 from recolor_cli.data.device_aging import aged_grays
 from recolor_cli.data.photos import Photo
 from recolor_cli.data.resampling import Album
+from recolor_cli.devices import is_out_of_memory
 from recolor_cli.errors import DataError
 from recolor_cli.recipes import Recipe
 
@@ -84,8 +85,8 @@ def load_album(photos: Sequence[Photo], device: torch.device) -> Album:
     total = sum(height * width for height, width in sizes)
     try:
         pixels = torch.empty((total, 3), dtype=torch.uint8, device=device)
-    except (torch.OutOfMemoryError, RuntimeError) as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "memory" not in str(error):
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
             raise
         raise DataError(
             f"{len(photos)} decoded photographs ({3 * total / GIB:.1f} GiB) do not fit on "

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import torch
 
+from recolor_cli.devices import is_out_of_memory
 from recolor_cli.errors import DataError, RecolorError
 from recolor_cli.recipes import Recipe
 
@@ -61,9 +62,8 @@ def explain_lack_of_memory(recipe: Recipe, device: torch.device) -> Iterator[Non
     """
     try:
         yield
-    except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
-        lacks = isinstance(error, torch.OutOfMemoryError | MemoryError)
-        if not lacks and "not enough memory" not in str(error):  # the CPU's allocator
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
             raise
         raise RecolorError(
             f"not enough memory on '{device}' for batch '{recipe.batch}' at {recipe.crop_px} px; "

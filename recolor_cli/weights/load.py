@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recolor_cli.errors import WeightsError
+from recolor_cli.errors import RecolorError, WeightsError
 from recolor_cli.weights.find import Progress, find_weights
 
 if TYPE_CHECKING:
@@ -33,10 +33,12 @@ def load_model(
     Raises:
         WeightsError: the weights are missing, or are not what they should be.
         MissingExtraError: a foreign network needs a package that is not installed.
+        RecolorError: the device has no memory for it.
     """
     found = find_weights(name_or_path, offline=offline, progress=progress)
     # torch is imported only now: a name that does not exist is answered at once.
     from recolor_cli.checkpoints import load_weights
+    from recolor_cli.devices import is_out_of_memory
 
     if found.entry is not None and found.entry.foreign:
         from recolor_cli.weights.foreign import load_foreign
@@ -55,4 +57,11 @@ def load_model(
                 f"'{found.path}' is for the network '{model.card.network}', and weights.json says "
                 f"'{entry.network}'"
             )
-    return model.to(device, dtype)
+    try:
+        return model.to(device, dtype)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise RecolorError(
+            f"no memory on '{device}' for the weights; end what else is on it, or type --device cpu"
+        ) from error
