@@ -167,6 +167,18 @@ def test_ray_tells_nobody_that_it_is_used(monkeypatch: pytest.MonkeyPatch) -> No
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
 
 
+def test_one_gpu_of_many_is_refused_where_each_worker_sees_its_own(
+    photos: Path, weights: Path, tmp_path: Path
+) -> None:
+    for device, refused in (("cuda:1", True), ("cuda:0", False), ("cuda", False)):
+        settings = Settings(model=str(weights), cluster="127.0.0.1:1", device=device)
+        if not refused:
+            colorize_files([photos / "0"], tmp_path / "out", settings)
+            continue
+        with pytest.raises(UsageError, match=r"type --device cuda$"):
+            colorize_files([photos / "0"], tmp_path / "out", settings)
+
+
 def test_a_preview_needs_no_cluster(photos: Path, weights: Path, tmp_path: Path) -> None:
     settings = Settings(model=str(weights), cluster="127.0.0.1:1")
     run = colorize_files([photos / "0"], tmp_path / "out", settings)

@@ -26,6 +26,7 @@ from recolor_cli.data.sources import Item
 from recolor_cli.devices import Machine
 from recolor_cli.metrics.networks import Features, ct2_input
 from recolor_cli.models.foreign import create_foreign
+from recolor_cli.models.noise import noise
 from recolor_cli.train import train
 from recolor_cli.training.keeper import Silent
 
@@ -114,6 +115,8 @@ def test_the_default_colours_on_a_gpu_what_it_colours_on_a_processor(seed: int |
     with pretended_gpu() as gpu:
         colorizer = Colorizer(precision="fp32", offline=True, seed=seed)
         assert colorizer.machine.device == DEVICE
+        assert torch.backends.cudnn.deterministic
+        assert not torch.backends.cudnn.allow_tf32  # float32 is float32: it decides colours
         gpu.waits.clear()
         found = colorizer.paint(seen)
         if seed is None:  # the answers alone are waited for, when all is under way
@@ -122,6 +125,37 @@ def test_the_default_colours_on_a_gpu_what_it_colours_on_a_processor(seed: int |
         assert isinstance(one, Answer)
         assert isinstance(other, Answer)
         np.testing.assert_allclose(other.ab, one.ab, atol=0.02)
+
+
+def test_a_draw_by_dropout_seeds_its_own_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeded: list[tuple[str, int]] = []
+    with pretended_gpu():
+        network = build("pix2pix-unet").to(DEVICE)
+        for name in ("manual_seed", "manual_seed_all"):
+            monkeypatch.setattr(
+                torch.cuda, name, lambda seed, name=name: seeded.append((name, seed))
+            )
+        with noise(network, 3):
+            pass
+    assert seeded == [("manual_seed", 3)]
+
+
+def test_a_draw_by_dropout_puts_the_state_of_apples_gpu_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state = torch.tensor([7], dtype=torch.uint8)
+    seen: list[object] = []
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: state)
+    monkeypatch.setattr(torch.mps, "set_rng_state", seen.append)
+    monkeypatch.setattr(torch.mps, "manual_seed", seen.append)
+    with pretended_gpu(MPS):
+        network = build("pix2pix-unet").to(MPS)
+        seen.clear()
+        with noise(network, 3):
+            pass
+    assert len(seen) == 2
+    assert seen[0] == 3
+    assert seen[1] is state
 
 
 def test_features_of_pictures_come_from_the_gpu() -> None:

@@ -9,7 +9,6 @@ from typing import Any, overload
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -29,7 +28,7 @@ from recolor_cli.colorize.pillow import check_path, from_array, from_pillow, to_
 from recolor_cli.colorize.room import Room, memory_for
 from recolor_cli.colorize.settings import Settings
 from recolor_cli.colorize.variants import Draw, draw_of
-from recolor_cli.devices import Machine, choose_machine, layout, one_thread
+from recolor_cli.devices import Machine, choose_machine, exact, layout, one_thread
 from recolor_cli.errors import PhotoError
 from recolor_cli.images.orientation import orient, unorient
 from recolor_cli.images.photo import Frame, Photo, Provenance
@@ -152,8 +151,7 @@ class Colorizer:
         # Convolutions read a pixel's channels together: measured twice as fast on CPUs.
         with one_thread():
             self.model.network.to(memory_format=layout(self.machine.device))  # type: ignore[call-overload]
-        if self.machine.device.type == "cuda":
-            torch.backends.cudnn.deterministic = True  # the same bytes in every run
+        exact(self.machine.device)
         self.input_size = asked.input_size or self.model.input_size
         self.saturation, self.warmth = asked.saturation, asked.warmth
         self.temperature = resolve_temperature(self.model.card.color, asked.temperature)

@@ -7,6 +7,7 @@ only then is anything written.
 from __future__ import annotations
 
 import os
+import re
 import time
 import warnings
 from collections import Counter
@@ -69,6 +70,11 @@ class Run:
     ) -> None:
         if settings.cluster is not None and plan.folder is None:
             raise UsageError("--cluster is for folders; leave it out for one photograph")
+        if settings.cluster is not None and re.fullmatch(r"cuda:0*[1-9]\d*", settings.device):
+            raise UsageError(
+                f"--device {settings.device} names a GPU of one machine, and each worker of a "
+                "cluster sees its own alone; type --device cuda"
+            )
         self.plan, self.settings, self.report, self._anew = plan, settings, report, anew
         total = len(plan.targets) + len(plan.repeated) + len(plan.unreadable)
         self.summary = Summary(total, ignored=plan.ignored)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recolor_cli.colorize import Colorizer
-from recolor_cli.devices import choose_machine
+from recolor_cli.devices import choose_machine, exact
 from recolor_cli.errors import MissingExtraError, UsageError, WeightsError
 from recolor_cli.evaluate.colouring import (
     GREY,
@@ -182,6 +182,7 @@ def load_networks(
         The networks by name; and for each metric whose network cannot be had, why.
     """
     device = choose_machine(asked.device, asked.precision).device
+    exact(device)  # other tools' results are measured as ours are
     networks: dict[str, Network] = {}
     missing: dict[str, str] = {}
     for name in sorted({metric.network for metric in metrics if metric.network}):

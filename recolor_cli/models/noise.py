@@ -46,9 +46,18 @@ def noise(network: nn.Module, seed: int | None) -> Iterator[None]:
         yield
         return
     device = next(network.parameters()).device
+    apple = torch.mps.get_rng_state() if device.type == "mps" else None
     try:
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(seed)
+            # Not torch.manual_seed, which would change all other GPUs' states for good.
+            torch.default_generator.manual_seed(seed)
+            if device.type == "cuda":
+                with torch.cuda.device(device):
+                    torch.cuda.manual_seed(seed)
+            elif apple is not None:
+                torch.mps.manual_seed(seed)
             yield
     finally:
+        if apple is not None:
+            torch.mps.set_rng_state(apple)
         set_noise(network, False)
