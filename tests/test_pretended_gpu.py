@@ -17,7 +17,7 @@ from train_fixtures import NARROW_RESNET18, picture, small, write_photos
 
 from recolor_cli.checkpoints import Card, ColorModel
 from recolor_cli.colorize.colorizer import Colorizer
-from recolor_cli.colorize.network import Answer
+from recolor_cli.colorize.network import Answer, Painter
 from recolor_cli.data.batches import Samples
 from recolor_cli.data.defects import CHANCES
 from recolor_cli.data.device import DeviceSamples
@@ -156,6 +156,31 @@ def test_a_draw_by_dropout_puts_the_state_of_apples_gpu_back(
     assert len(seen) == 2
     assert seen[0] == 3
     assert seen[1] is state
+
+
+def test_a_gpu_without_memory_leaves_the_picture_to_the_processor() -> None:
+    seen = [np.random.default_rng(0).random((64, 64), np.float32) * 100]
+    told: list[str] = []
+    (wanted,) = Painter(model_of("bins-unet")).paint(seen)
+    with pretended_gpu(), pytest.MonkeyPatch.context() as patch:
+        model = model_of("bins-unet").to(DEVICE, torch.float32)
+
+        def full(network: torch.nn.Module, *inputs: Tensor) -> None:
+            if inputs[0][0].is_cuda:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+
+        model.network.register_forward_pre_hook(full)
+        patch.setattr(OnDevice, "__deepcopy__", full_of_copies, raising=False)
+        (found,) = Painter(model, report=told.append).paint(seen)
+        assert model.device == DEVICE
+    assert told == ["out of memory: cuda:0 -> cpu"]
+    assert isinstance(found, Answer)
+    assert isinstance(wanted, Answer)
+    np.testing.assert_allclose(found.ab, wanted.ab, atol=1e-3)
+
+
+def full_of_copies(_tensor: Tensor, _memo: object) -> None:
+    raise AssertionError("a copy was made on the device that has no memory")
 
 
 def test_features_of_pictures_come_from_the_gpu() -> None:

@@ -61,10 +61,11 @@ class ColorModel:
         That is the ab bins, and the parts that a network names in `full_precision`.
         """
         bins = getattr(self.network, "bins", None)
+        # Copies only where something would be rounded: a device that is full has no room for them.
         exact = {
             name: copy.deepcopy(getattr(self.network, name))
             for name in getattr(self.network, "full_precision", ())
-            if getattr(self.network, name) is not None
+            if getattr(self.network, name) is not None and dtype is not None
         }
         self.network.to(device=device, dtype=dtype)
         if isinstance(bins, Tensor):

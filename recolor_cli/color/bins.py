@@ -59,14 +59,17 @@ class SoftEncoder:
 
     def __init__(self, bins: Tensor) -> None:
         side = 2 * AB_LIMIT + 1
-        axis = torch.arange(-AB_LIMIT, AB_LIMIT + 1).float()
-        points = torch.cartesian_prod(axis, axis).to(bins.device)
-        distance, index = torch.cdist(points, bins.float()).topk(
+        axis = torch.arange(-AB_LIMIT, AB_LIMIT + 1, device="cpu").float()
+        points = torch.cartesian_prod(axis, axis)
+        # On the processor, wherever the bins are: one point in nine has two nearest ones, and which
+        # of them comes first is left to each device.
+        distance, index = torch.cdist(points, bins.cpu().float()).topk(
             min(NEIGHBOURS, len(bins)), largest=False
         )
         weight = torch.exp(-(distance**2) / (2 * SIGMA**2)).clamp_min(1e-12)
-        self._index = index.reshape(side, side, -1)
-        self._weight = (weight / weight.sum(1, keepdim=True)).reshape(side, side, -1)
+        weight = weight / weight.sum(1, keepdim=True)
+        self._index = index.reshape(side, side, -1).to(bins.device)
+        self._weight = weight.reshape(side, side, -1).to(bins.device)
 
     def __call__(self, ab: Tensor) -> tuple[Tensor, Tensor]:
         """Ab (B, 2, H, W) -> bin numbers and weights, (B, H, W, NEIGHBOURS), which sum to 1."""
