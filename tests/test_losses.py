@@ -100,6 +100,11 @@ def test_logits_are_refused_where_probabilities_are_meant():
             call(torch.tensor([1.5]))
 
 
+def test_verdicts_that_are_no_numbers_are_told_as_a_loss_that_is_none():
+    # As of a discriminator that diverges: whoever watches the losses says so, in one line.
+    assert ADVERSARIES["bce-sigmoid"].generator(torch.tensor([torch.nan])).isnan()
+
+
 def test_reconstruction_losses_have_their_values():
     output, target = torch.tensor([0.0, 0.5, 3.0]), torch.tensor([0.0, 1.0, 1.0])
     assert l1(output, target).item() == pytest.approx((0 + 0.5 + 2) / 3)
