@@ -216,6 +216,8 @@ def _guard() -> Iterator[None]:
 @contextmanager
 def pretended_gpu(device: torch.device = DEVICE) -> Iterator[PretendedGpu]:
     """A GPU while the block runs, see `PretendedGpu`; "mps:0" is Apple's, which has no float64."""
+    import torch._dynamo  # which torch imports sooner or later, and which then looks at its devices
+
     state = torch.zeros(16, dtype=torch.uint8)
     answers: dict[str, Callable[..., Any]] = {
         "is_available": lambda: device.type == "cuda",
@@ -241,6 +243,8 @@ def pretended_gpu(device: torch.device = DEVICE) -> Iterator[PretendedGpu]:
         stack.enter_context(_guard())
         for name, answer in answers.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, answer))
+        stack.enter_context(mock.patch.object(torch.mps, "get_rng_state", answers["get_rng_state"]))
+        stack.enter_context(mock.patch.object(torch.mps, "set_rng_state", answers["set_rng_state"]))
         stack.enter_context(mock.patch.object(OnDevice, "shown", device))
         stack.enter_context(mock.patch.object(torch, "save", _save))
         stack.enter_context(mock.patch.object(torch, "load", _load))

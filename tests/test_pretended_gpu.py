@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -132,30 +133,25 @@ def test_the_default_colours_on_a_gpu_what_it_colours_on_a_processor() -> None:
         np.testing.assert_allclose(other.ab, one.ab, atol=0.02)
 
 
-def test_a_draw_by_dropout_seeds_its_own_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_draw_by_dropout_seeds_its_own_gpu_alone() -> None:
     seeded: list[tuple[str, int]] = []
-    with pretended_gpu():
+    with pretended_gpu(), pytest.MonkeyPatch.context() as patch:
         network = build("pix2pix-unet").to(DEVICE)
         for name in ("manual_seed", "manual_seed_all"):
-            monkeypatch.setattr(
-                torch.cuda, name, lambda seed, name=name: seeded.append((name, seed))
-            )
+            patch.setattr(torch.cuda, name, lambda seed, name=name: seeded.append((name, seed)))
         with noise(network, 3):
             pass
     assert seeded == [("manual_seed", 3)]
 
 
-def test_a_draw_by_dropout_puts_the_state_of_apples_gpu_back(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_draw_by_dropout_puts_the_state_of_apples_gpu_back() -> None:
     state = torch.tensor([7], dtype=torch.uint8)
     seen: list[object] = []
-    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: state)
-    monkeypatch.setattr(torch.mps, "set_rng_state", seen.append)
-    monkeypatch.setattr(torch.mps, "manual_seed", seen.append)
-    with pretended_gpu(MPS):
+    with pretended_gpu(MPS), pytest.MonkeyPatch.context() as patch:
         network = build("pix2pix-unet").to(MPS)
-        seen.clear()
+        patch.setattr(torch.mps, "get_rng_state", lambda: state)
+        patch.setattr(torch.mps, "set_rng_state", seen.append)
+        patch.setattr(torch.mps, "manual_seed", seen.append)
         with noise(network, 3):
             pass
     assert len(seen) == 2
@@ -303,6 +299,13 @@ def test_apples_gpus_train_without_float64_and_with_networks_as_they_are(
     recipe = small(name, tmp_path, total_images="4", **smaller)
     with pretended_gpu(MPS):
         run = train(recipe, [photos], tmp_path / "run", device="mps")
+        if name != "base":
+            dice: list[Tensor] = []
+            longer = replace(recipe, total_images=8)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(torch.mps, "set_rng_state", dice.append)
+                train(longer, [photos], tmp_path / "run", device="mps", resume=True)
+            assert [tuple(state.shape) for state in dice] == [(16,)]  # it goes on with its dice
     assert losses_of(run)
     assert seen
     assert all(seen)

@@ -11,11 +11,13 @@ import torch
 from pretend_cuda import is_possible, pretended_gpu
 from train_fixtures import small, write_photos
 
-from recolor_cli.errors import UsageError
+from recolor_cli.errors import DataError, UsageError
+from recolor_cli.recipes import RECIPES
 from recolor_cli.train import train
 from recolor_cli.training import distributed
 from recolor_cli.training.distributed import Ranks, device_of, join
 from recolor_cli.training.keeper import Silent
+from recolor_cli.training.memory import cache_bytes, check_cache_fits
 from recolor_cli.training.players import Player, Players
 
 
@@ -146,3 +148,18 @@ def test_what_overflowed_in_another_process_moves_nobody(monkeypatch: pytest.Mon
     players.move(player, 1.0)
     assert torch.equal(layer.weight, before)
     assert scaler.get_scale() == 4.0
+
+
+def test_each_process_of_a_machine_needs_memory_for_its_photographs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe = RECIPES["tiny"]
+    monkeypatch.setattr(
+        "recolor_cli.training.memory.free_bytes", lambda: 2.5 * cache_bytes(recipe, 100)
+    )
+    for processes in ("1", "2"):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+        check_cache_fits(recipe, 100)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    with pytest.raises(DataError, match=r"in 3 processes, .* use --set cache=none"):
+        check_cache_fits(recipe, 100)

@@ -45,11 +45,14 @@ def check_cache_fits(recipe: Recipe, photos: int) -> None:
     Raises:
         DataError: So many photographs will not fit.
     """
-    needed, free = cache_bytes(recipe, photos), free_bytes()
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's; each decodes for itself
+    needed, free = processes * cache_bytes(recipe, photos), free_bytes()
     if needed > free:
+        each = f" in {processes} processes" if processes > 1 else ""
         raise DataError(
-            f"{photos} decoded photographs need {needed / GIB:.1f} GiB of memory, {free / GIB:.1f} "
-            "GiB are free; use --set cache=none, a smaller crop_px, or fewer photographs"
+            f"{photos} decoded photographs need {needed / GIB:.1f} GiB of memory{each}, "
+            f"{free / GIB:.1f} GiB are free; use --set cache=none, a smaller crop_px, or fewer "
+            "photographs"
         )
 
 

@@ -124,6 +124,7 @@ class Players:
             "frequency": self.objective.frequency,
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+            "mps_rng": torch.mps.get_rng_state() if device.type == "mps" else None,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -152,6 +153,9 @@ class Players:
             torch.set_rng_state(state["rng"].cpu())
             if self.machine.device.type == "cuda" and state["cuda_rng"] is not None:
                 torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self.machine.device)
+            # Checkpoints of before have none.
+            if self.machine.device.type == "mps" and state.get("mps_rng") is not None:
+                torch.mps.set_rng_state(state["mps_rng"].cpu())
 
 
 def assemble(
