@@ -22,6 +22,8 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True  # or fields would be described twice, here and as members
 
+smartquotes = False  # it makes a dash of the hyphens of --option
+
 html_theme = "furo"
 html_title = "recolor"
 html_theme_options = {"sidebar_hide_name": False}

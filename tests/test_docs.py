@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +14,7 @@ import pytest
 
 from recolor_cli.gallery.page import NEARLY_GRAY, VERY_SATURATED
 from recolor_cli.gallery.review import CHOICES
+from recolor_cli.recipes import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -47,6 +50,19 @@ class HalfTold:
 
 class Untold:
     pass
+
+
+@dataclass
+class Fields:
+    short: int = 1  # one line
+    long: tuple[int, ...] = field(
+        default=(1, 2)  # none of it
+    )  # over "several" lines # here
+
+
+@dataclass
+class Silent:
+    told: int = 1
 
 
 def untold() -> None:
@@ -106,6 +122,32 @@ def test_fields_are_told_from_the_docstring_or_stop_the_reference(generate: Modu
 
     with pytest.raises(SystemExit, match="Longer does not say what 'size' means"):
         generate.attributes(Longer)
+
+
+def test_a_recipes_field_is_told_from_the_comment_behind_it_or_stops_the_reference(
+    generate: ModuleType,
+) -> None:
+    meant = {"short": "one line", "long": 'over "several" lines # here'}
+    assert generate.comments(Fields) == meant
+    with pytest.raises(SystemExit, match="Silent does not say what 'told' means"):
+        generate.comments(Silent)
+
+
+def test_the_recipes_reference_says_what_every_field_means() -> None:
+    page = (ROOT / "docs" / "reference" / "recipes.md").read_text(encoding="utf-8")
+    _, _, fields = page.partition("## Fields")
+    rows = [row for row in fields.splitlines() if row.startswith("| `")]
+    assert len(rows) == len(dataclasses.fields(Recipe))
+    assert [row for row in rows if row.endswith("|  |")] == []
+
+
+def test_the_reference_of_commands_can_be_copied_from() -> None:
+    text = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\* .*\.\.\.$", text, re.M) == []  # cut off
+    assert "[[" not in text  # brackets that nobody types
+    outside = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+    assert re.findall(r"^(?:recolor|torchrun) .*|^Examples.*", outside, re.M) == []
+    assert "smartquotes = False" in (ROOT / "docs" / "conf.py").read_text(encoding="utf-8")
 
 
 def test_the_settings_reference_has_every_command_that_has_settings() -> None:

@@ -218,13 +218,6 @@ def test_epochs_and_images_both_give_a_length() -> None:
     assert dataclasses.replace(TINY, total_images=77).images(1000) == 77
 
 
-def test_every_field_says_what_it_is() -> None:
-    page = Path(__file__).parents[1] / "docs/reference/recipes.md"
-    rows = [line.split(" | ") for line in page.read_text(encoding="utf-8").splitlines()]
-    said = {row[0].strip("| `"): row[-1].strip(" |") for row in rows if len(row) == 4}
-    assert [f.name for f in dataclasses.fields(Recipe) if not said.get(f.name)] == []
-
-
 def test_the_command_lists_and_prints(capsys: pytest.CaptureFixture[str]) -> None:
     from recolor_cli.cli.app import main
 

@@ -13,15 +13,12 @@ import ast
 import dataclasses
 import html
 import inspect
-import io
 import json
 import math
 import os
 import re
 import subprocess
 import sys
-import textwrap
-import tokenize
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
@@ -89,7 +86,37 @@ def cli_page() -> str:
         cwd=ROOT, env=quiet, capture_output=True, text=True, encoding="utf-8", check=True,
     )  # fmt: skip
     text = made.stdout.replace("```console\n$ ", "```text\n")
-    return html.unescape(re.sub(r"\[/?(bold|dim|italic)?\]", "", text))  # Rich's markup
+    text = html.unescape(re.sub(r"\[/?(bold|dim|italic)?\]", "", text))  # Rich's markup
+    return with_examples_as_blocks(with_whole_sentences(text))
+
+
+def with_whole_sentences(text: str) -> str:
+    """Lists of commands with the first paragraph of each, which Typer cuts off at 45 characters."""
+    about = dict(re.findall(r"^##+ `recolor ([^`]+)`\n\n(.+?)\n\n", text, re.M | re.S))
+    parent, lines, listed = "", [], False
+    for line in text.splitlines():
+        if heading := re.match(r"##+ `recolor ([^`]+)`$", line):
+            parent, listed = f"{heading[1]} ", False
+        listed = listed or line == "**Commands**:"
+        if listed and (item := re.match(r"\* `([\w-]+)`: ", line)):
+            line = f"{item[0]}{' '.join(about[parent + item[1]].split())}"
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def with_examples_as_blocks(text: str) -> str:
+    """Examples as code: a page would make a dash of two hyphens, and join what wraps."""
+
+    def block(match: re.Match[str]) -> str:
+        return "**Examples**:\n\n```text\n" + re.sub(r"\n+", "\n", match[1]).strip() + "\n```\n\n"
+
+    text = re.sub(
+        r"^Examples:  (.*)$",
+        lambda m: "Examples\n\n" + m[1].replace("   ", "\n\n"),
+        text,
+        flags=re.M,
+    )
+    return re.sub(r"^Examples\n\n((?:recolor .*\n+|torchrun .*\n+)+)", block, text, flags=re.M)
 
 
 def recipes_page() -> str:
@@ -342,20 +369,17 @@ def show_cell(value: object) -> str:
 
 
 def comments(kind: type) -> dict[str, str]:
-    """The comment beside each field of a dataclass, on whichever of its lines that stands."""
-    source = textwrap.dedent(inspect.getsource(kind))
-    beside = {
-        token.start[0]: token.string.lstrip("# ")
-        for token in tokenize.generate_tokens(io.StringIO(source).readline)
-        if token.type == tokenize.COMMENT
-    }
-    body = next(n.body for n in ast.parse(source).body if isinstance(n, ast.ClassDef))
-    found = {}
-    for field in body:
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-            lines = range(field.lineno, (field.end_lineno or field.lineno) + 1)
-            found[field.target.id] = " ".join(beside[line] for line in lines if line in beside)
-    if silent := [name for name, comment in found.items() if not comment]:
+    """The comment behind each field of a dataclass, which must have one."""
+    source = inspect.cleandoc(inspect.getsource(kind))
+    (tree,) = ast.parse(source).body
+    assert isinstance(tree, ast.ClassDef)
+    found: dict[str, str] = {}
+    for node in tree.body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            # Behind its last line: a long field stands on several.
+            rest = source.splitlines()[(node.end_lineno or node.lineno) - 1][node.end_col_offset :]
+            found[node.target.id] = rest.partition("#")[2].strip()
+    if silent := [name for name, meaning in found.items() if not meaning]:
         raise SystemExit(f"generate: {kind.__name__} does not say what {silent[0]!r} means")
     return found
 
@@ -400,7 +424,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {  # module -> its public names; () is its 
     "recolor_cli.models": ("MODELS", "create_model"),
     "recolor_cli.errors": (
         "DataError", "MissingExtraError", "OutputError", "PhotoError", "RecipeError",
-        "RecolorError", "UsageError", "WeightsError",
+        "RecolorError", "StorageError", "UsageError", "WeightsError",
     ),
 }  # fmt: skip
 PAGES: dict[str, Callable[[], str]] = {

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Look at training data and split it.")
 
 DataArg = Annotated[
-    list[Path], typer.Argument(metavar="DIR...", help="Folder trees, tar shards, images.")
+    list[Path], typer.Argument(metavar="DIR", help="Folder trees, tar shards, images.")
 ]
 EDGES = (0, 5, 25, 50, 75, 95, 100)  # percentiles that are printed
 

@@ -84,9 +84,7 @@ def info(name: AnyArg, json: JsonOpt = False) -> None:
 def pull(
     name: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[NAME|hf://…]", autocompletion=weights_names, help="What to fetch."
-        ),
+        typer.Argument(metavar="NAME|hf://…", autocompletion=weights_names, help="What to fetch."),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Fetch all weights of the list.")
@@ -123,7 +121,7 @@ def verify(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME...]",
+            metavar="NAME",
             autocompletion=weights_names,
             help="By default all that are on this machine.",
         ),

@@ -30,7 +30,7 @@ def recipes(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME]",
+            metavar="NAME",
             autocompletion=recipe_names,
             help="Print every value of this recipe.",
         ),

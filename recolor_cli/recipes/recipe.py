@@ -51,15 +51,15 @@ class Recipe:
     # Data.
     crop_px: int = _field(128, low=8, high=4096)  # side of the square that the network sees
     resize: str = _field("crop", of="crop squash")  # crop: scale, then cut; squash: whole picture
-    scale_min: float = _field(1.0, low=1.0, high=8)  # short side before cutting, in crop_px
-    scale_max: float = _field(1.125, low=1.0, high=8)  # the same at most; crops are drawn between
+    scale_min: float = _field(1.0, low=1, high=8)  # crop: short side before cutting, in crop_px
+    scale_max: float = _field(1.125, low=1, high=8)  # drawn evenly from scale_min to this
     flip: float = _field(0.5, low=0, high=1)  # probability of a mirror image
-    flip_vertical: float = _field(0.0, low=0, high=1)  # probability of an upside-down one
+    flip_vertical: float = _field(0.0, low=0, high=1)  # the same, upside down
     rotate_degrees: float = _field(0.0, low=0, high=180)  # random rotation by up to this much
     train_images: int = _field(0, low=0)  # use so many of the training set; 0 = all
     name_weights: str = _field("")  # "coco=1.5,lfw=0.5": sampling weight by file-name prefix
     val_share: float = _field(0.1, low=0, high=0.9)  # of the photographs, to validate on
-    test_share: float = _field(0.1, low=0, high=0.9)  # to measure on in the end
+    test_share: float = _field(0.1, low=0, high=0.9)  # to test on; never seen in training
     min_side_px: int = _field(64, low=1)  # smaller pictures are left out
     min_chroma: float = _field(
         2.0, low=0, high=100
@@ -71,14 +71,14 @@ class Recipe:
     age_spectral: float = _field(0.0, low=0, high=1)  # film that sees colours differently
     age_tone: float = _field(0.0, low=0, high=1)  # gamma, contrast, fading
     age_shading: float = _field(0.0, low=0, high=1)  # uneven light, vignette, fading in patches
-    age_blur: float = _field(0.0, low=0, high=1)  # lenses out of focus
-    age_grain: float = _field(0.0, low=0, high=1)  # of film
+    age_blur: float = _field(0.0, low=0, high=1)  # lens out of focus
+    age_grain: float = _field(0.0, low=0, high=1)  # silver grain of the film
     age_scratches: float = _field(0.0, low=0, high=1)  # scratches and dust
     age_halftone: float = _field(0.0, low=0, high=1)  # printed dots
-    age_jpeg: float = _field(0.0, low=0, high=1)  # compression
+    age_jpeg: float = _field(0.0, low=0, high=1)  # compression of the scan
 
     # What the generator is asked for.
-    objective: str = _field("l1", of="bins l1 huber none")  # none: others decide alone
+    objective: str = _field("l1", of="bins l1 huber none")  # bins: a distribution; else one colour
     reconstruction_weight: float = _field(1.0, low=0)  # of the objective beside the others (lambda)
     rebalance_uniform: float = _field(
         0.85, low=0, high=1
@@ -87,16 +87,16 @@ class Recipe:
     broad_temperature: float = _field(0.0, low=0, high=10)  # of its broad part; 0 = there is none
     broad_cells: float = _field(3.0, low=0.1, high=16)  # how broad, in cells of the output
     broad_gain: float = _field(1.0, low=0.1, high=4)  # what the broad part is multiplied by
-    fine_gain: float = _field(1.0, low=0.1, high=4)  # what the rest is multiplied by
-    second_size: float = _field(0.0, low=0, high=1)  # in use: look again, so much smaller; 0 = once
-    second_weight: float = _field(0.5, low=0.01, high=1)  # in use: of that second look
+    fine_gain: float = _field(1.0, low=0.1, high=4)  # and the rest
+    second_size: float = _field(0.0, low=0, high=1)  # of a second, smaller look in use; 0 = none
+    second_weight: float = _field(0.5, low=0.01, high=1)  # what the second look counts
     perceptual_weight: float = _field(0.0, low=0)  # VGG features of pictures whose L is 0
-    lpips_weight: float = _field(0.0, low=0)  # LPIPS on AlexNet; 0 = off
+    lpips_weight: float = _field(0.0, low=0)  # LPIPS, on AlexNet
     perceptual_weights: str = _field("")  # VGG / LPIPS weights: a file; "" = torchvision or lpips
 
     # The adversary.
-    gan: str = _field("none", of="none bce bce-sigmoid hinge wgan-clip wgan-gp")  # the regime
-    gan_weight: float = _field(1.0, low=0)  # of the adversarial loss, for the generator
+    gan: str = _field("none", of="none bce bce-sigmoid hinge wgan-clip wgan-gp")  # adversarial loss
+    gan_weight: float = _field(1.0, low=0)  # of the adversarial loss
     gan_from_epoch: float = _field(0.0, low=0, high=MANY)  # no adversary before this epoch
     d_loss_scale: float = _field(0.5, low=0)  # pix2pix halves the discriminator's loss
     critic_steps: int = _field(1, low=1, high=100)  # discriminator steps for each generator step
@@ -104,29 +104,29 @@ class Recipe:
     gradient_penalty: float = _field(10.0, low=0)  # wgan-gp: lambda_gp
 
     # Optimisation.
-    optimizer: str = _field("adam", of="adamw adam sgd rmsprop")  # of both networks
-    lr: float = _field(2e-4, low=0, high=10)  # learning rate of the generator
+    optimizer: str = _field("adam", of="adamw adam sgd rmsprop")  # for both networks
+    lr: float = _field(2e-4, low=0, high=10)  # learning rate
     d_lr: float = _field(0.0, low=0, high=10)  # of the discriminator; 0 = lr
-    beta1: float = _field(0.9, low=0, high=0.9999)  # of adam and adamw
-    beta2: float = _field(0.999, low=0, high=0.999999)  # of adam and adamw
+    beta1: float = _field(0.9, low=0, high=0.9999)  # adam, adamw: memory of the gradient
+    beta2: float = _field(0.999, low=0, high=0.999999)  # adam, adamw: memory of its square
     weight_decay: float = _field(0.0, low=0)  # of kernels and matrices
     encoder_lr_scale: float = _field(1.0, low=0)  # of lr, for a pretrained encoder
     schedule: str = _field("constant", of="constant cosine")  # cosine: lr falls to 0
-    warmup_images: int = _field(0, low=0)  # over which lr rises from 0
+    warmup_images: int = _field(0, low=0)  # lr rises to its value over so many
     clip_norm: float = _field(0.0, low=0)  # of the generator's gradient; 0 = not clipped
     ema_halflife_images: float = _field(0.0, low=0)  # of the generator's moving average; 0 = none
     batch: int = _field(16, low=1, high=65536)  # images of one optimiser step, over all processes
     accumulate: int = _field(1, low=1, high=4096)  # backward passes that share one step
-    epochs: float = _field(0.0, low=0, high=MANY)  # length of the run, in training sets
+    epochs: float = _field(0.0, low=0, high=MANY)  # rounds over the training photographs
     total_images: int = _field(0, low=0)  # length of the run; 0 = epochs x training images
-    precision: str = _field("auto", of="auto fp32 bf16 fp16")  # auto: what this machine is fast at
+    precision: str = _field("auto", of="auto fp32 bf16 fp16")  # auto: bf16 where it is faster
 
-    # Upkeep, in images seen.
-    log_every_images: int = _field(0, low=0)  # losses in log.jsonl; 0 = some 400 lines a run
-    validate_every_images: int = _field(0, low=0)  # 0 = some 40 times a run
-    sample_every_images: int = _field(0, low=0)  # samples/; 0 = at validations
+    # Upkeep, in images seen; `Upkeep` says what 0 comes to.
+    log_every_images: int = _field(0, low=0)  # 0 = about 400 times in a run
+    validate_every_images: int = _field(0, low=0)  # 0 = about 40 times
+    sample_every_images: int = _field(0, low=0)  # panels of samples/; 0 = at validations
     checkpoint_every_images: int = _field(0, low=0)  # 0 = at validations and by the clock
-    checkpoint_minutes: float = _field(5.0, low=0)  # so old at most; 0 = not by the clock
+    checkpoint_minutes: float = _field(5.0, low=0)  # and when so old; 0 = never by the clock
     val_images: int = _field(512, low=1)  # at most so many are validated on
     val_px: int = _field(0, low=0, high=4096)  # side of validation pictures; 0 = crop_px
     best_by: str = _field("loss", of="loss ab_error")  # what best/ minimises
