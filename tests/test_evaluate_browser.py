@@ -25,7 +25,10 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this mac
 # Types what a person types, and leaves in the page what a person would see and save.
 DRIVER = """
 <script>
-function press(key) { document.dispatchEvent(new KeyboardEvent("keydown", { key: key })); }
+function press(key) {
+  if (key.startsWith("#")) document.querySelector(key).click();
+  else document.dispatchEvent(new KeyboardEvent("keydown", { key: key }));
+}
 window.seen = [];
 document.getElementById("judge").value = "Zoë";
 press("Enter");
@@ -86,3 +89,28 @@ def test_votes_survive_closing_the_page(tmp_path: Path) -> None:
     again = type_keys(page, ["2", "2"], tmp_path / "profile")
     assert again["seen"][0] == "2 / 3"
     assert [vote["choice"] for vote in again["votes"]["votes"]] == ["left", "right", "right"]
+
+
+@pytest.mark.slow
+def test_votes_that_were_not_saved_are_not_asked_again(tmp_path: Path) -> None:
+    pairs = truths([folder_of(tmp_path / "true", 2)])
+    page = export_study(tmp_path / "judge", pairs, LeftGrey(), PROTOCOLS["native"])
+    assert type_keys(page, ["1", "2"], tmp_path / "profile")["ended"]
+    again = type_keys(page, [], tmp_path / "profile")
+    assert again["ended"]
+    assert [vote["choice"] for vote in again["votes"]["votes"]] == ["left", "right"]
+    saved = type_keys(page, ["Enter"], tmp_path / "profile")
+    assert saved["ended"]
+    assert type_keys(page, [], tmp_path / "profile")["ended"]
+    anew = type_keys(page, ["#anew", "1"], tmp_path / "profile")
+    assert [vote["choice"] for vote in anew["votes"]["votes"]] == ["left"]
+
+
+@pytest.mark.slow
+def test_one_can_go_back_without_a_keyboard(tmp_path: Path) -> None:
+    pairs = truths([folder_of(tmp_path / "true", 2)])
+    page = export_study(tmp_path / "judge", pairs, LeftGrey(), PROTOCOLS["native"])
+    clicks = ["#left", "#trial .back", "#right", "#left", "#end .back"]
+    said = type_keys(page, clicks, tmp_path / "profile")
+    assert not said["ended"]
+    assert [vote["choice"] for vote in said["votes"]["votes"]] == ["right"]
