@@ -41,7 +41,7 @@ def perfect(data: Path) -> Report:
 
 def test_a_report_survives_writing_and_reading(grey: Report, tmp_path: Path) -> None:
     write_report(grey, tmp_path / "out")
-    for path in (tmp_path / "out", tmp_path / "out" / "report.json"):
+    for path in (tmp_path / "out", tmp_path / "out" / "report.json", str(tmp_path / "out")):
         again = read_report(path)
         assert again.to_json() == grey.to_json()
         assert again.names == grey.names
@@ -148,6 +148,10 @@ def test_the_page_needs_nothing_but_itself(data: Path, grey: Report, tmp_path: P
     assert text.count("data:image/jpeg") == 64
     assert text.count("<svg") == 3
     assert grey.data["sha256"] in text
+    assert f"<dt>psnr<dd>{grey.metrics['psnr']['definition'][:40]}" in text
+    _, _, how = text.partition("How it was measured")
+    assert "None" not in how
+    assert "[" not in how
 
 
 @pytest.mark.parametrize(

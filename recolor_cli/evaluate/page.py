@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import cv2
@@ -54,13 +54,18 @@ def _figures(report: Report) -> str:
     rows = "".join(
         f"<tr><td>{escape(name)}</td><td class=n>{escape(value)}</td>"
         f"<td class=n>{escape(interval)}</td><td class=n>{escape(truth)}</td>"
-        f"<td>{escape(better)}</td><td><small>{escape(report.metrics[name]['definition'])} "
-        f"Input: {escape(report.metrics[name]['preprocessing'])}.</small></td></tr>"
+        f"<td>{escape(better)}</td></tr>"
         for name, value, interval, truth, better in table(report)
+    )
+    # Below the table: a column of sentences would be a word wide on a phone.
+    meant = "".join(
+        f"<dt>{escape(name)}<dd>{escape(entry['definition'])} "
+        f"Input: {escape(entry['preprocessing'])}."
+        for name, entry in report.metrics.items()
     )
     return (
         "<div class=wide><table><tr><th>metric<th class=n>value<th class=n>95 % interval"
-        f"<th class=n>truth<th>better<th>definition</tr>{rows}</table></div>"
+        f"<th class=n>truth<th>better</tr>{rows}</table></div><dl>{meant}</dl>"
     )
 
 
@@ -79,15 +84,24 @@ def _panel(title: str, pictures: Sequence[tuple[str, Pixels, Pixels]]) -> str:
 
 def _record(report: Report) -> str:
     rows = {
-        "coloured by": ", ".join(f"{k} {v}" for k, v in report.coloured.items() if v != ""),
-        "protocol": ", ".join(f"{k} {v}" for k, v in report.protocol.items() if v),
-        "pictures": ", ".join(f"{k} {v}" for k, v in report.data.items()),
+        "coloured by": _said(report.coloured),
+        "protocol": _said({name: value for name, value in report.protocol.items() if value}),
+        "pictures": _said(report.data),
         "device": report.device,
         "recolor": report.code,
         "made": f"{report.created}, in {report.seconds:.0f} s",
     }
     cells = "".join(f"<tr><th>{k}<td>{escape(str(v))}</tr>" for k, v in rows.items())
-    return f"<h2>How it was measured</h2><div class=wide><table>{cells}</table></div>"
+    return f"<h2>How it was measured</h2><table class=record>{cells}</table>"
+
+
+def _said(values: Mapping[str, object]) -> str:
+    """Names and values as text, without those that say nothing."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {' '.join(value) if isinstance(value, list) else value}"
+        for name, value in values.items()
+        if value not in ("", None, [])
+    )
 
 
 def _data(pixels: Pixels) -> str:
