@@ -90,7 +90,7 @@ def train(
     out: str | Path,
     *,
     val: Sequence[str | Path] = (),
-    split: Path | None = None,
+    split: str | Path | None = None,
     name: str = "",
     seed: int = 0,
     device: str = "auto",

@@ -135,6 +135,7 @@ def test_a_split_survives_its_file(tmp_path: Path) -> None:
     split = split_by_hash(fake_photos(50), val_share=0.2, test_share=0.2)
     (tmp_path / "split.json").write_text(split.to_json())
     assert read_split(tmp_path / "split.json") == split
+    assert read_split(str(tmp_path / "split.json")) == split
     assert read_split(None) is None
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(DataError, match=r"other\.json' is not a split"):

@@ -122,6 +122,14 @@ def test_networks_have_the_stated_number_of_parameters(
         assert found[1] == discriminator
 
 
+@pytest.mark.parametrize("name", ["tyni", "nothing-like-it"])
+def test_what_is_not_known_is_told_in_one_sentence(name: str) -> None:
+    for wrong in (lambda: get_recipe(name), lambda: override(BASE, {name: "1"})):
+        with pytest.raises(RecipeError, match=r"; (did you mean|'recolor recipes)") as caught:
+            wrong()
+        assert "  " not in str(caught.value)
+
+
 def test_an_override_changes_its_field_alone() -> None:
     changed = override(BASE, {"lr": "1e-3", "batch": "64", "network.widths": "[32,32,32,32]"})
     assert changed == dataclasses.replace(

@@ -97,7 +97,7 @@ class Split:
         return f"the run '{run}'" if (run / "recipe.json").is_file() else f"'{self.source}'"
 
 
-def read_split(path: Path | None) -> Split | None:
+def read_split(path: str | Path | None) -> Split | None:
     """A split.json; None for None.
 
     Raises:
@@ -105,6 +105,7 @@ def read_split(path: Path | None) -> Split | None:
     """
     if path is None:
         return None
+    path = Path(path)
     try:
         return Split.from_json(path.read_text(encoding="utf-8"), path)
     except OSError as error:

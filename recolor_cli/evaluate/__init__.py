@@ -14,6 +14,8 @@ judge.py          the page on which people judge  votes.py     what their votes 
 """
 
 from recolor_cli.evaluate.evaluation import evaluate
+from recolor_cli.evaluate.protocols import get_protocol
 from recolor_cli.evaluate.report import Report, read_report
+from recolor_cli.evaluate.setup import Asked, Setup, set_up
 
-__all__ = ["Report", "evaluate", "read_report"]
+__all__ = ["Asked", "Report", "Setup", "evaluate", "get_protocol", "read_report", "set_up"]

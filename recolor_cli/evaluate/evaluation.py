@@ -47,10 +47,16 @@ def evaluate(
 ) -> Report:
     """Measure coloured against true pictures.
 
+        setup = set_up(Asked(model="default", data=("photos",)))
+        report = evaluate(
+            setup.pairs, setup.colouring, [METRICS["psnr"]], get_protocol("native256-crop")
+        )
+        print(report.metrics["psnr"]["value"])
+
     Memory holds a few batches of pictures and the metrics' rows, however many pictures there are.
 
     Args:
-        pairs: what to measure, see `sources`.
+        pairs: what to measure, as of `set_up`.
         colouring: where the coloured pictures come from.
         metrics: what is measured.
         protocol: the geometry; the names and number of the pairs are held to it.

@@ -71,7 +71,7 @@ class Report:
         return out.getvalue()
 
 
-def read_report(path: Path) -> Report:
+def read_report(path: str | Path) -> Report:
     """Read report.json and, where it stands beside it, images.csv.
 
     Args:
@@ -80,6 +80,7 @@ def read_report(path: Path) -> Report:
     Raises:
         DataError: it is no report.
     """
+    path = Path(path)
     path = path / REPORT if path.is_dir() else path
     try:
         record = json.loads(path.read_text(encoding="utf-8"))

@@ -17,7 +17,7 @@ def get_recipe(name: str) -> Recipe:
         RecipeError: There is none.
     """
     if name not in RECIPES:
-        raise RecipeError(
-            f"no recipe named '{name}'; {did_you_mean(name, RECIPES)} 'recolor recipes' lists all"
-        )
+        near = did_you_mean(name, RECIPES)
+        lists = "'recolor recipes' lists all"
+        raise RecipeError(f"no recipe named '{name}'; {f'{near} {lists}' if near else lists}")
     return RECIPES[name]

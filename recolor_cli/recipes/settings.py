@@ -67,8 +67,9 @@ def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
             raise RecipeError(f"{name} are set one at a time; use --set {part}.NAME=VALUE")
         else:
             near = did_you_mean(name, TYPES)
+            prints = "'recolor recipes NAME' prints every field"
             raise RecipeError(
-                f"recipes have no field '{name}'; {near} 'recolor recipes NAME' prints every field"
+                f"recipes have no field '{name}'; {f'{near} {prints}' if near else prints}"
             )
     return replace(recipe, **changes)
 
