@@ -352,3 +352,17 @@ def test_the_table_of_sizes_has_every_discriminator(name: str) -> None:
     text = (ROOT / "docs" / "papers.md").read_text(encoding="utf-8")
     sizes = text.partition("## Networks and their sizes")[2].partition("\n## ")[0]
     assert f"{count_parameters(RECIPES[name])[1]:,}" in sizes
+
+
+def test_grey_photographs_have_no_colours_to_compare_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = folder_of(tmp_path / "true", 3)
+    flat = np.full((60, 80, 3), 90, np.uint8)
+    flat[20:40] = 180
+    write(data / "grey.png", flat)
+    measured = ("eval", "--model", "grey", "--metric", "psnr", "--data")
+    assert call(*measured, str(data)) == 0
+    assert "1 of the 4 true photographs are grey" in capsys.readouterr().err
+    assert call(*measured, str(data / "grey.png")) == 1
+    assert "no colours to compare with; name colour photographs" in capsys.readouterr().err

@@ -278,6 +278,10 @@ def _measure(
             advance=progress.advance,
         )
     _show(report, console)
+    if grey := report.data.get("grey"):
+        console.warning(
+            f"{grey} of the {report.n} true photographs are grey: there any colour counts as wrong"
+        )
     if out is not None:
         _write(report, setup, protocol, out, console)
     console.record({**report.to_json(), "not_measured": missing})

@@ -167,7 +167,6 @@ def train(
     # Adam's moments of quiet weights fade into numbers too small for a processor's fast path. It
     # is this process's choice, not the library's, and comes before torch starts its threads.
     torch.set_flush_denormal(True)
-    console.message(f"curves, samples and figures as they come: {plan.out / 'index.html'}")
     with ExitStack() as stack:
         stack.callback(torch.set_flush_denormal, False)  # who called `main` goes on as before
         run = train_recipe(
@@ -180,7 +179,7 @@ def train(
             seed=plan.seed,
             device=device,
             resume=resume is not None,
-            watcher=_Watcher(console, stack),
+            watcher=_Watcher(console, stack, plan.out),
         )
     if int(os.environ.get("RANK", "0")) == 0:
         console.record({"event": "summary", "run": str(run)})
@@ -240,8 +239,8 @@ def _settings(changes: Sequence[str]) -> dict[str, str]:
 class _Watcher:
     """Shows a run on the console."""
 
-    def __init__(self, console: Console, stack: ExitStack) -> None:
-        self._console, self._stack = console, stack
+    def __init__(self, console: Console, stack: ExitStack, out: Path) -> None:
+        self._console, self._stack, self._out = console, stack, out
         self._loading: Progress | None = None
         self._training: Progress | None = None
         self._loaded = self._seen = 0
@@ -263,6 +262,9 @@ class _Watcher:
     def step(self, images: int, total: int, values: Mapping[str, float]) -> None:
         if self._training is None:
             self._stack.close()
+            # Now that there is a run: what is refused before leaves no page.
+            page = self._out / "index.html"
+            self._console.message(f"curves, samples and figures as they come: {page}")
             self._training = self._progress(total, "images")
         if values:
             self._shown = ", ".join(f"{k} {v:.4g}" for k, v in values.items())

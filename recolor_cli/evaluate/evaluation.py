@@ -69,7 +69,8 @@ def evaluate(
         advance: called with the name of each picture that is done.
 
     Raises:
-        DataError: pictures cannot be read or do not belong together; all of them are listed.
+        DataError: pictures cannot be read or do not belong together, and all of them are listed; or
+            all of the truths are grey.
         UsageError: there are too few pictures for a metric.
     """
     begun = time.monotonic()
@@ -81,6 +82,7 @@ def evaluate(
     predicted: list[tuple[str, str]] = []
     failures: list[str] = []
     swaps = Swaps()
+    grey = 0
 
     def absorb(batch: Sequence[Ready], futures: Sequence[Future[Finished]]) -> None:
         finished = [future.result() for future in futures]
@@ -99,6 +101,7 @@ def evaluate(
         while batch := list(islice(ready, batch_size)):
             for one in batch:
                 hashes.append((one.pair.name, one.sha256))
+                grey += _is_grey(one.true)
                 if one.predicted is not None:
                     predicted.append((one.pair.name, one.predicted_sha256))
                     swaps.add(one.pair.name, one.true, one.predicted)
@@ -116,6 +119,11 @@ def evaluate(
         if waiting is not None and not failures:
             absorb(*waiting)
     _refuse(failures, swaps)
+    if grey == len(chosen):
+        raise DataError(
+            f"all {grey} true photographs are grey, so there are no colours to compare with; "
+            "name colour photographs with --data"
+        )
 
     coloured = dict(colouring.describe())
     if predicted:
@@ -125,7 +133,11 @@ def evaluate(
         protocol=protocol.to_json(),
         n=len(chosen),
         limit=limit,
-        data={**(sources or {}), "sha256": set_hash(hashes)},
+        data={
+            **(sources or {}),
+            "sha256": set_hash(hashes),
+            **({"grey": grey} if grey else {}),
+        },
         coloured=coloured,
         metrics={
             name: {
@@ -144,6 +156,12 @@ def evaluate(
         names=tuple(measurement.names),
         each={name: [float(v) for v in column] for name, column in measurement.each().items()},
     )
+
+
+def _is_grey(pixels: Pixels) -> bool:
+    """Whether a picture has no colour anywhere; every fourth row and column tells."""
+    some = pixels[::4, ::4].astype(np.int16)
+    return int((some.max(axis=2) - some.min(axis=2)).max()) <= 1
 
 
 def spread(items: Sequence[T], limit: int | None) -> list[T]:

@@ -30,7 +30,8 @@ class Report:
         protocol: every field of the `Protocol`.
         n: pictures measured.
         limit: as asked for; None means the whole set.
-        data: {"sources", "sha256" of the set of files, "which" for a run's held-out set}.
+        data: {"sources", "sha256" of the set of files, "which" for a run's held-out set, "grey":
+            how many truths are, if any}.
         coloured: what coloured: kind, name, sha256, settings.
         metrics: name -> value, low, high, truth, unit, better, definition, preprocessing, interval,
             weights (sha256 of the network's file, "" without one).
