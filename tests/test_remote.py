@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,8 +84,15 @@ def test_a_storage_whose_package_is_missing_says_which(monkeypatch: pytest.Monke
         raise ImportError("Install s3fs to access S3")
 
     monkeypatch.setattr("fsspec.core.url_to_fs", missing)
-    with pytest.raises(MissingExtraError, match="install s3fs to access s3"):
+    with pytest.raises(MissingExtraError, match=r"install s3fs to access s3; pip install s3fs$"):
         as_path("s3://bucket/x")
+
+
+def test_who_lacks_fsspec_is_told_both_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fsspec.core", None)
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    with pytest.raises(MissingExtraError, match=r"; pip install fsspec gcsfs$"):
+        as_path("gs://bucket/x")
 
 
 def test_a_store_is_walked_as_a_folder_is(memory, photos: Path) -> None:

@@ -272,7 +272,7 @@ def weights_table() -> str:
         measured = ", ".join(f"{key} {value:.4g}" for key, value in entry["metrics"].items())
         millions = f"{entry['parameters'] / 1e6:.1f} M"
         rows.append((label, millions, size + home, entry["license"], measured or "not yet"))
-    return table(("weights", "parameters", "file", "licence", "measured by us"), rows)
+    return table(("weights", "parameters", "file", "licence", "measured here"), rows)
 
 
 def short_map() -> str:

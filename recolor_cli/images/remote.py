@@ -22,6 +22,9 @@ from recolor_cli.ranges import address_kind
 # There an object is put whole or not at all, and folders are only parts of names.
 OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"}
 ROOTED = {"local"}  # what follows the two slashes is a path from the root, not a host
+PACKAGES = {  # what fsspec wants for the stores that people have
+    "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs",
+}  # fmt: skip
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "created")
 
 _listed: dict[str, dict[str, dict[str, Any]]] = {}  # addresses of folders -> what they hold
@@ -105,8 +108,11 @@ class RemotePath(PosixPath):
             # Not of the whole address: in a name, "::" is no chain of file systems.
             return url_to_fs(str(RemotePath(*self.parts[:2])))[0]
         except ImportError as error:
+            wanted = ["fsspec"] if (error.name or "").startswith("fsspec") else []
+            wanted += [PACKAGES[self.kind]] if self.kind in PACKAGES else []
+            install = f"pip install {' '.join(wanted)}" if wanted else "install it with pip"
             raise MissingExtraError(
-                f"{self.kind}:// needs a package: {str(error).lower()} (pip install)"
+                f"{self.kind}:// needs a package: {str(error).lower()}; {install}"
             ) from error
         except Exception as error:  # keys are looked for here, or a server is called already
             if isinstance(error, ValueError) and "Protocol not known" in str(error):
