@@ -491,6 +491,8 @@ def test_config_shows_values_and_where_they_come_from(
     assert re.search(r"^data split +val-share +0\.2 +recolor\.toml$", out, re.M)
     assert re.search(r"^gallery +workers +3 +recolor\.toml$", out, re.M)
     assert "nothing reads RECOLOR_SATURATION" in err
+    _, _, err = call(capsys, "--config", "none", "config")
+    assert "no files, as --config (or RECOLOR_CONFIG) says none" in err
     _, out, _ = call(capsys, "config", "data", "split")
     assert re.search(r"^data split +test-share +0\.1 +default$", out, re.M)
     assert "colorize" not in out

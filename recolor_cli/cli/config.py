@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from recolor_cli.cli.config_file import FILE, find_files, user_file
+from recolor_cli.cli.config_file import CHOICE, FILE, find_files, user_file
 from recolor_cli.cli.configured import Setting, check_names, known_names, resolve
 from recolor_cli.cli.console import Console, printable
 from recolor_cli.cli.keys import keys_of, leaves
@@ -71,12 +71,19 @@ def config(
             or "'recolor --help' lists them"
         )
         raise UsageError(f"no command '{asked}'; {near}")
-    _show(shown, [file.shown for file in files], console, everything=bool(wanted))
+    _show(shown, console, everything=bool(wanted))
+    read = [file.shown for file in files]
+    console.record({"event": "files", "files": read})
+    if read:
+        console.message(f"files: {', '.join(map(printable, read))}")
+    elif root.obj == "none":
+        console.message(f"no files, as --config (or {CHOICE}) says none")
+    else:
+        own = printable(user_file())
+        console.message(f"no files; {FILE} here or above, or {own}, would be read")
 
 
-def _show(
-    shown: list[tuple[str, Setting]], files: list[str], console: Console, *, everything: bool
-) -> None:
+def _show(shown: list[tuple[str, Setting]], console: Console, *, everything: bool) -> None:
     for name, setting in shown:
         value = setting.value
         console.record(
@@ -88,17 +95,11 @@ def _show(
                 "variables": list(setting.key.variables),
             }
         )
-    console.record({"event": "files", "files": files})
     rows = [(name, s.key.name, _text(s.value), s.origin or "default") for name, s in shown]
     if rows:
         console.table(("command", "option", "value", "from"), rows)
     elif not everything:
         console.message("everything is as it was delivered")
-    console.message(
-        f"files: {', '.join(map(printable, files))}"
-        if files
-        else f"no files; {FILE} here or above, or {printable(user_file())}, would be read"
-    )
 
 
 def _plain(value: Any) -> Any:
