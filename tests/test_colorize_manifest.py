@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recolor_cli.colorize.lock import FolderLock
 from recolor_cli.colorize.manifest import Manifest, Stamp, digest, hash_file
-from recolor_cli.errors import OutputError
 
 
 def stamp(path: Path) -> Stamp:
@@ -145,32 +143,3 @@ def test_a_stamp_sees_changes(tmp_path: Path) -> None:
 def test_digests_tell_settings_apart() -> None:
     assert digest({"saturation": 1.0}) != digest({"saturation": 1.1})
     assert digest({"a": None}) != digest({"a": 0})
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "allowed"),
-    [
-        ((1, 1), (1, 1), False),
-        ((1, 1), (1, 2), False),
-        ((1, 2), (1, 1), False),
-        ((1, 2), (2, 2), True),
-        ((1, 2), (1, 2), False),
-        ((1, 2), (1, 3), True),
-    ],
-)
-def test_who_may_write_beside_whom(
-    tmp_path: Path, first: tuple[int, int], second: tuple[int, int], allowed: bool
-) -> None:
-    one = FolderLock(tmp_path, first)
-    assert one.alone
-    if allowed:
-        two = FolderLock(tmp_path, second)
-        assert not two.alone
-        two.close()
-    else:
-        with pytest.raises(OutputError, match="another recolor"):
-            FolderLock(tmp_path, second)
-    one.close()
-    again = FolderLock(tmp_path, second)
-    assert again.alone
-    again.close()

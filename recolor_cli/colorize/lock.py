@@ -7,12 +7,16 @@ file, so they end with the process, however it ends.
 from __future__ import annotations
 
 import errno
+import os
 import sys
+from importlib import import_module
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from recolor_cli.errors import OutputError
 from recolor_cli.images.atomic import output_error
+
+_ALL = 2**31 - 1  # bytes, the longest lock of Windows; it may lie beyond the end of the file
 
 
 class FolderLock:
@@ -35,16 +39,15 @@ class FolderLock:
         part, parts = shard
         try:
             whole = self._open("lock")
+            self.alone = _take(whole)
             if parts == 1:
-                self.alone = _take(whole, exclusive=True)
                 if not self.alone:
                     raise _busy(folder, "wait for it, or share the work with --shard I/N")
                 return
-            self.alone = _take(whole, exclusive=True)
-            if not _take(whole, exclusive=False):
-                raise _busy(folder, "wait for it")
-            if not _take(self._open(f"lock-{part}-of-{parts}"), exclusive=True):
+            if not _take(self._open(f"lock-{part}-of-{parts}")):
                 raise _busy(folder, f"it does part {part} of {parts} already")
+            if not _share(whole, parts * (parts - 1) // 2 + part, taken=self.alone):
+                raise _busy(folder, "wait for it")
         except BaseException:
             self.close()
             raise
@@ -57,36 +60,60 @@ class FolderLock:
     def _open(self, name: str) -> IO[bytes]:
         path = self._folder / name
         try:
-            file = path.open("ab")
+            file = path.open("a+b")  # readable: NFS shares no lock on a file that is not
         except OSError as error:
             raise output_error(path, error) from error
         self._files.append(file)
         return file
 
 
-def _take(file: IO[bytes], *, exclusive: bool) -> bool:
+def _take(file: IO[bytes]) -> bool:
+    """Lock everybody else out; whether that was possible."""
     if sys.platform == "win32":
-        import msvcrt
+        return _lock_bytes(file, 0, _ALL)
+    return _flock(file, shared=False)
 
-        # Byte locks cannot be shared there: shards are told apart by their own lock only.
-        if not exclusive:
-            return True
-        file.seek(0)
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
+
+def _share(file: IO[bytes], own: int, *, taken: bool) -> bool:
+    """Lock out those who want to be alone, and nobody else; whether that was possible.
+
+    Args:
+        file: Of the lock.
+        own: A number that nobody else has who shares. Python knows no shared locks of Windows, but
+            locks of single bytes: each takes another one, and who wants to be alone takes all.
+        taken: Whether this file locks everybody out until now.
+    """
+    if sys.platform == "win32":
+        if taken:
+            _lock_bytes(file, 0, _ALL, free=True)
+        return _lock_bytes(file, own % _ALL, 1)
+    return _flock(file, shared=True)
+
+
+def _flock(file: IO[bytes], *, shared: bool) -> bool:
     import fcntl
 
     try:
-        fcntl.flock(file, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:
         # Some network disks know no locks. Every file is still written whole or not at all; two
         # runs would only do the same work twice.
-        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+    return True
+
+
+def _lock_bytes(file: IO[bytes], first: int, count: int, *, free: bool = False) -> bool:
+    msvcrt: Any = import_module("msvcrt")  # whose functions type checkers know on Windows only
+    os.lseek(file.fileno(), first, os.SEEK_SET)
+    try:
+        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK if free else msvcrt.LK_NBLCK, count)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EDEADLK):
+            return False
+        if error.errno not in (errno.EINVAL, errno.ENOSYS):  # a disk without locks, as above
             raise
     return True
 
