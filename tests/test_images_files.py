@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path, PurePath
 
 import photo_factory as factory
 import pytest
 
+from recolor_cli.checkpoints.files import write_file
 from recolor_cli.errors import OutputError, UsageError
 from recolor_cli.images import atomic
 from recolor_cli.images.atomic import PREFIX, remove_stale, write_atomic
@@ -210,6 +212,37 @@ def test_failures_are_one_line_and_leave_nothing(
     assert "\n" not in str(caught.value)
     assert path.read_bytes() == b"old"
     assert _left(tmp_path) == ["a.jpg"]
+
+
+@pytest.mark.parametrize("write", [write_atomic, write_file])
+def test_windows_is_asked_again_while_a_scanner_holds_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path, bytes], None]
+) -> None:
+    path = factory.put(tmp_path, "a.jpg", b"old")
+    rename, refusals = Path.replace, [None, None]
+
+    def replace(self: Path, target: Path) -> Path:
+        if refusals:
+            refusals.pop()
+            raise PermissionError(errno.EACCES, "The process cannot access the file")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    monkeypatch.setattr(atomic, "_PAUSES_S", (0, 0, 0))
+    write(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert _left(tmp_path) == ["a.jpg"]
+
+
+@pytest.mark.parametrize("write", [write_atomic, write_file])
+@pytest.mark.parametrize("letter", ["a", "\u5199"])
+def test_a_name_may_be_as_long_as_the_disk_allows(
+    tmp_path: Path, write: Callable[[Path, bytes], None], letter: str
+) -> None:
+    most = os.pathconf(tmp_path, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
+    path = tmp_path / (letter * (most // len(letter.encode())))
+    write(path, b"new")
+    assert path.read_bytes() == b"new"
 
 
 def test_a_full_disk_is_survived_for_real(tmp_path: Path) -> None:

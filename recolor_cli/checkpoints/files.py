@@ -18,6 +18,7 @@ from recolor_cli.checkpoints.card import Card
 from recolor_cli.checkpoints.layout import Layout, read_layout, write_layout
 from recolor_cli.checkpoints.model import ColorModel
 from recolor_cli.errors import OutputError, UsageError, WeightsError
+from recolor_cli.images.atomic import take_name
 from recolor_cli.models import MODELS, create_model
 
 _DTYPES = {
@@ -193,7 +194,8 @@ def write_file(path: Path, data: bytes) -> None:
     Raises:
         OutputError: with the system's reason.
     """
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+    # A short random name: the file's own may already be as long as the disk allows.
+    temporary = path.with_name(f".recolor-{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -201,7 +203,7 @@ def write_file(path: Path, data: bytes) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
+            take_name(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:

@@ -21,13 +21,19 @@ PREFIX = ".recolor-"
 _TEMPORARY = re.compile(r"\.recolor-([0-9a-f]{8})-(\d+)-[0-9a-f]{16}\.part")
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 _DAY_S = 86_400
+# Windows renames no file that is open, as a new one is to virus scanners for a moment.
+_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8) if os.name == "nt" else ()
 _in_work: set[str] = set()
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space and run again to go on",
     errno.EDQUOT: "the disk quota is used up; free some space and run again to go on",
     errno.EFBIG: "the file is larger than the disk allows; choose another output folder",
     errno.EROFS: "the disk is read-only; choose another output folder",
-    errno.EACCES: "permission denied; choose another output folder",
+    errno.EACCES: (
+        "permission denied, or a program has it open; close that, or choose another output folder"
+        if os.name == "nt"
+        else "permission denied; choose another output folder"
+    ),
     errno.EPERM: "not permitted; choose another output folder",
     errno.ENAMETOOLONG: "the name is too long for this disk; choose a shorter one",
     errno.ENOTDIR: "a part of the path is a file; choose another output folder",
@@ -67,7 +73,7 @@ def write_atomic(path: str | Path, data: bytes | Sequence[Piece]) -> None:
                 file.writelines(pieces)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
+            take_name(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink()
@@ -77,6 +83,21 @@ def write_atomic(path: str | Path, data: bytes | Sequence[Piece]) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise output_error(path, error) from error
+
+
+def take_name(temporary: Path, path: Path) -> None:
+    """Rename a finished file, over the one that has the name.
+
+    Raises:
+        OSError: It cannot be done, also after a while.
+    """
+    for pause in _PAUSES_S:
+        try:
+            temporary.replace(path)
+            return
+        except PermissionError:
+            time.sleep(pause)
+    temporary.replace(path)
 
 
 def output_error(path: str | Path, error: OSError) -> OutputError:
