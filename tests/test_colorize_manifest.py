@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recolor_cli.colorize.manifest import Manifest, Stamp, digest, hash_file
+from recolor_cli.colorize.manifest import FOLDER, Manifest, Stamp, digest, hash_file
 
 
 def stamp(path: Path) -> Stamp:
@@ -143,3 +143,26 @@ def test_a_stamp_sees_changes(tmp_path: Path) -> None:
 def test_digests_tell_settings_apart() -> None:
     assert digest({"saturation": 1.0}) != digest({"saturation": 1.1})
     assert digest({"a": None}) != digest({"a": 0})
+
+
+@pytest.mark.parametrize("known", ["deep/Scan.jpg", "deep/e\u0301.jpg"])
+def test_a_disk_may_take_two_spellings_for_one_name(tmp_path: Path, known: str) -> None:
+    other = {"deep/Scan.jpg": "deep/scan.JPG", "deep/e\u0301.jpg": "deep/\u00e9.jpg"}[known]
+    (tmp_path / "deep").mkdir()
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / known).write_bytes(b"a result")
+    (tmp_path / other).hardlink_to(tmp_path / known)  # as on a disk that does not tell them apart
+    manifest = Manifest(tmp_path)
+    manifest.open()
+    manifest.append("done", known, settings="a", source=tmp_path / "scan.jpg")
+    line = manifest.get(other)
+    assert line is not None
+    assert manifest.owns(other, tmp_path / other)
+    manifest.append("done", other, settings="b", source=tmp_path / "scan.jpg")
+    manifest.close()
+    assert [key for key, _ in Manifest(tmp_path)] == [known]
+
+    (tmp_path / other).unlink()
+    assert Manifest(tmp_path).get(other) is None, "a disk that tells them apart"
+    (tmp_path / other).write_bytes(b"another")
+    assert Manifest(tmp_path).get(other) is None

@@ -108,6 +108,46 @@ def test_names_that_differ_in_case_collide_only_where_case_is_ignored(
         make_plan([tmp_path / "in"], tmp_path / "out")
 
 
+def test_macos_takes_normal_forms_of_a_name_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "in", "\u00e9.jpg", "e\u0301.jpg")
+    monkeypatch.setattr("sys.platform", "darwin")
+    with pytest.raises(UsageError, match="both write"):
+        make_plan([tmp_path / "in"], tmp_path / "out")
+
+
+@pytest.mark.parametrize("out", ["disk", "disk/not/there/yet"])
+def test_a_disk_is_asked_in_the_folder_and_not_by_the_folders_name(
+    tmp_path: Path, out: str
+) -> None:
+    # Where a disk is mounted, the name of that folder belongs to the disk above it.
+    (held,) = put(tmp_path / "disk", "Autorun.inf")
+    put(tmp_path / "in", "a.jpg", "A.jpg")
+    assert not ignores_case(tmp_path / out)
+    (tmp_path / "disk" / "aUTORUN.INF").hardlink_to(held)
+    assert ignores_case(tmp_path / out)
+    with pytest.raises(UsageError, match="both write"):
+        make_plan([tmp_path / "in"], tmp_path / out)
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_an_empty_disk_is_asked_with_a_file_that_goes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bool
+) -> None:
+    asked: list[str] = []
+
+    def lexists(path: Path) -> bool:
+        asked.append(Path(path).name)
+        assert os.path.exists(path.with_name(path.name.swapcase()))
+        return answer
+
+    monkeypatch.setattr(os.path, "lexists", lexists)
+    assert ignores_case(tmp_path) == answer
+    assert len(asked) == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_same_file_twice_is_done_once(tmp_path: Path) -> None:
     (path,) = put(tmp_path, "a.jpg")
     plan = make_plan([path, path], tmp_path / "out")

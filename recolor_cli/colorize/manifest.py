@@ -15,6 +15,7 @@ import json
 import os
 import threading
 import time
+import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatch
@@ -127,6 +128,7 @@ class Manifest:
         self._writing = threading.Lock()
         self.runs: dict[str, Mapping[str, Any]] = {}
         self._lines = _read_all(self.folder, self.runs)
+        self._spellings: dict[str, str] | None = None
         for key in let_go:
             if key in self._lines:
                 self._lines[key] = replace(self._lines[key], kept=False)
@@ -137,28 +139,44 @@ class Manifest:
 
     def get(self, key: str) -> Line | None:
         """What is known about the output at `key`."""
-        return self._lines.get(key)
+        return self._lines.get(self._known(key))
+
+    def _known(self, key: str) -> str:
+        """How the manifest spells the name of the file at `key`.
+
+        Some disks take names for one that differ in case, or in how accents are written: what is
+        known about a result must not be lost where its photograph was renamed so.
+        """
+        if key in self._lines or is_remote(self.folder):
+            return key
+        if self._spellings is None:
+            self._spellings = {_folded(known): known for known in self._lines}
+        known = self._spellings.setdefault(_folded(key), key)
+        try:
+            same = os.path.samefile(self.folder.parent / known, self.folder.parent / key)
+        except OSError:  # nothing is there
+            return key
+        return known if same else key
 
     def owns(self, key: str, output: Path) -> bool:
         """Whether the file that is at `output` was written by recolor."""
-        line = self._lines.get(key)
-        if line is None:
-            return False
-        return line.ours or (line.output is not None and line.output.matches(output))
+        line = self.get(key)
+        if line is None or line.ours:
+            return line is not None
+        return line.output is not None and line.output.matches(output)
 
     def finds_changed(self, key: str, output: Path) -> bool:
         """Whether the file that is at `output` is not the result that this manifest tells of.
 
         Not after a kill: then nobody knows which of two results has the name.
         """
-        line = self._lines.get(key)
-        if line is None or line.event != "done" or line.output is None:
-            return False
-        return not line.output.matches(output)
+        line = self.get(key)
+        known = line.output if line is not None and line.event == "done" else None
+        return known is not None and not known.matches(output)
 
     def tells_of(self, key: str, provenance: Provenance) -> bool:
         """Whether the latest result at `key` was made as this provenance says."""
-        line = self._lines.get(key)
+        line = self.get(key)
         run = self.runs.get(line.settings) if line is not None else None
         if line is None or line.input is None or run is None:
             return False
@@ -209,6 +227,7 @@ class Manifest:
         Raises:
             OutputError: The disk is full, or the like.
         """
+        key = self._known(key)
         record: dict[str, Any] = {"event": event, "output": key, "at": time.time_ns()}
         record |= {"settings": settings, "input": str(absolute(source))}
         if reason:
@@ -317,6 +336,10 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _folded(key: str) -> str:
+    return unicodedata.normalize("NFC", key).casefold()
+
+
 def digest(settings: Mapping[str, Any]) -> str:
     """A short name for a table of settings.
 
@@ -414,15 +437,6 @@ def _parse(record: Mapping[str, Any], before: Line | None) -> Line | None:
     if event == "writing" and before is not None:
         earlier = before.before if before.event == "writing" else before
     return Line(
-        event,
-        settings,
-        path,
-        before_input,
-        output,
-        reason,
-        ours,
-        record["at"],
-        kept,
-        facts,
-        earlier,
-    )
+        event, settings, path, before_input, output, reason, ours,
+        record["at"], kept, facts, earlier,
+    )  # fmt: skip

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 import shutil
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from typing import TypeVar
 from recolor_cli.color.hints import Hint
 from recolor_cli.colorize.manifest import FOLDER, Manifest
 from recolor_cli.errors import OutputError, PhotoError, UsageError
-from recolor_cli.images.atomic import output_error
+from recolor_cli.images.atomic import PREFIX, mark, output_error
 from recolor_cli.images.find import SUFFIXES, Findings, Found, survey
 from recolor_cli.images.read import read_provenance
 from recolor_cli.images.remote import RemotePath, absolute, as_path, is_remote
@@ -106,7 +107,8 @@ def make_plan(
         raise OutputError(f"{str(out)!r} is a file; name a folder for the results")
     photos = _without_results(_outside(findings.photos, out), out, inputs)
     targets = [_target(found, out, format) for found in photos]
-    insensitive = ignores_case(out)
+    places = _places(targets, insensitive=True)
+    insensitive = len(set(places)) < len(places) and ignores_case(out)
     if format == "keep":
         targets = _tell_apart(targets, photos, insensitive)
     all_targets = _with_variants(targets, variants)
@@ -152,16 +154,34 @@ def check_writable(folder: Path) -> None:
 
 
 def ignores_case(folder: Path) -> bool:
-    """Whether names that differ only in case are one file at `folder`, which need not exist."""
+    """Whether names that differ only in case are one file in `folder`, which need not exist.
+
+    What lies there tells. The folder's own name does not: it belongs to the folder above, which is
+    on another disk where a disk is mounted. In an empty folder a file is made, and removed.
+    """
     if is_remote(folder):
         return False
     place = folder.absolute()
-    while place != place.parent:
-        swapped = place.with_name(place.name.swapcase())
-        if place.exists() and swapped.name != place.name:
-            return swapped.exists() and os.path.samefile(place, swapped)
+    while not place.is_dir():
         place = place.parent
-    return os.name == "nt"
+    try:
+        with os.scandir(place) as entries:
+            for entry in entries:
+                swapped = entry.name.swapcase()
+                if entry.name.isascii() and swapped != entry.name:
+                    return _is_one(place / entry.name, place / swapped)
+        probe = place / f"{PREFIX}{mark()}-{os.urandom(8).hex()}.part"
+        probe.touch(exist_ok=False)
+        try:
+            return os.path.lexists(place / probe.name.swapcase())
+        finally:
+            probe.unlink()
+    except OSError:  # may not be listed or written: then nothing is written there
+        return False
+
+
+def _is_one(path: Path, other: Path) -> bool:
+    return os.path.lexists(other) and os.path.samestat(os.lstat(path), os.lstat(other))
 
 
 def _is_file_target(inputs: Sequence[str | Path], out: Path, findings: Findings) -> bool:
@@ -300,7 +320,9 @@ def _places(targets: list[Target], insensitive: bool) -> list[str]:
         if parent not in folders:
             folders[parent] = _real(parent)
         place = str(folders[parent] / target.output.name)
-        places.append(unicodedata.normalize("NFC", place).casefold() if insensitive else place)
+        if insensitive or sys.platform == "darwin":  # which keeps one name for all normal forms
+            place = unicodedata.normalize("NFC", place)
+        places.append(place.casefold() if insensitive else place)
     return places
 
 
