@@ -247,6 +247,13 @@ def test_shards_are_about_equal_and_the_same_everywhere() -> None:
     assert in_shard(PurePath(os.fsdecode(b"caf\xe9.jpg")), (1, 1))
 
 
+def test_a_mac_and_the_others_agree_on_whose_photograph_it_is() -> None:
+    # They see the names of one disk in different normal forms.
+    for number in range(20):
+        typed, decomposed = (PurePath(f"{e}t{e}/{number}.jpg") for e in ("\u00e9", "e\u0301"))
+        assert in_shard(typed, (1, 2)) == in_shard(decomposed, (1, 2))
+
+
 def test_collisions_are_seen_by_every_shard(tmp_path: Path) -> None:
     paths = put(tmp_path, "x/a.jpg", "y/a.jpg")
     for part in (1, 2, 3):

@@ -53,6 +53,7 @@ def test_folders_tars_and_files_are_one_list(folder: Path, tmp_path: Path) -> No
     with tarfile.open(tmp_path / "shard.tar", "w") as shard:
         for path in sorted(folder.iterdir()):
             shard.add(path, f"dogs/{path.name}")
+            shard.add(tree / "notes.txt", f"dogs/._{path.name}")  # as a Mac does
     one = folder / "photo000.png"
     items = find_items([tree, tmp_path / "shard.tar", one])
     assert [item.name for item in items[:2]] == ["cats/photo000.png", "cats/photo001.png"]

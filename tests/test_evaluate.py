@@ -78,6 +78,13 @@ def test_prediction_files_may_have_another_suffix_and_order(tmp_path: Path) -> N
     assert values(measure(matched([data], pred), ByFiles("pred")))["psnr"] == 100
 
 
+def test_accents_may_be_written_in_two_ways(tmp_path: Path) -> None:
+    write(tmp_path / "true" / "\u00e9.png", picture(1))
+    write(tmp_path / "pred" / "e\u0301.png", picture(1))
+    (pair,) = matched([tmp_path / "true"], tmp_path / "pred")
+    assert (pair.name, pair.predicted.name) == ("\u00e9.png", "e\u0301.png")
+
+
 def test_missing_and_extra_predictions_are_listed(tmp_path: Path) -> None:
     data, pred = folder_of(tmp_path / "true", 4), folder_of(tmp_path / "pred", 4)
     (pred / "set1" / "003.png").unlink()

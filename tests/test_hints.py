@@ -247,6 +247,22 @@ def test_a_palette_names_a_colour_once_for_many_photos(tmp_path: Path, run: Call
     }  # fmt: skip
 
 
+def test_hints_are_found_however_a_mac_wrote_the_accents(tmp_path: Path) -> None:
+    folder = tmp_path / "e\u0301te\u0301"
+    photo = put(folder, "re\u0301col.jpg", factory.png(two_objects(60, 90)))
+    coat = {"hints": [{"point": [0.5, 0.5], "color": "navy"}]}
+    write(folder / "r\u00e9col.hints.json", coat)
+    write(
+        tmp_path / "palette.json", {"photos": [{"files": "\u00e9t\u00e9/r\u00e9col.jpg", **coat}]}
+    )
+    book = HintBook()
+    assert len(book.of(photo, tmp_path)) == 2
+    assert book.without_photo() == []
+    write(folder / "re\u0301col.jpg.hints.json", coat)
+    with pytest.raises(UsageError, match="keep one of them"):
+        HintBook().of(photo, tmp_path)
+
+
 def test_a_hint_redoes_its_photo_only_and_taking_it_away_does_too(
     tmp_path: Path, run: Callable
 ) -> None:

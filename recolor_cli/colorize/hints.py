@@ -34,6 +34,7 @@ from recolor_cli.colorize.hint_entries import (
     refuse_unknown,
 )
 from recolor_cli.errors import UsageError
+from recolor_cli.images.find import normal
 from recolor_cli.images.remote import RemotePath, absolute, as_path, names_in
 
 SUFFIX = ".hints.json"
@@ -92,7 +93,7 @@ class HintBook:
     def __init__(self, asked: str | Path | None = None) -> None:
         self._off = asked is not None and str(asked) == NONE
         self._palettes: dict[Path, Palette | None] = {}
-        self._folders: dict[Path, frozenset[str]] = {}
+        self._folders: dict[Path, dict[str, str]] = {}  # names in normal form -> as they are
         self._asked: Palette | None = None
         self._single: tuple[Hint, ...] | None = None
         self._shared: tuple[Path, set[str]] | None = None  # of the folder that was asked about last
@@ -150,12 +151,12 @@ class HintBook:
         """
         names = self._names(source.parent)
         full, short = source.name + SUFFIX, source.stem + SUFFIX
-        if full in names:
+        if normal(full) in names:
             return full
         if self._shared is None or self._shared[0] != source.parent:
             stems = Counter(n.rpartition(".")[0] for n in names if not n.endswith(".json"))
             self._shared = (source.parent, {stem for stem, count in stems.items() if count > 1})
-        return full if source.stem in self._shared[1] else short
+        return full if normal(source.stem) in self._shared[1] else short
 
     def without_photo(self) -> list[str]:
         """Lines on hints that no photograph has: names that were mistyped, most likely.
@@ -167,7 +168,8 @@ class HintBook:
             for name in sorted(n for n in names if n.endswith(SUFFIX)):
                 stem = name.removesuffix(SUFFIX)
                 if not any(_is_photo_of(other, stem) for other in names):
-                    lines.append(f"{str(folder / name)!r} lies beside no photograph {stem!r}")
+                    there = str(folder / names[name])
+                    lines.append(f"{there!r} lies beside no photograph {stem!r}")
         objects = cache(_objects_below)
         for palette in [*self._palettes.values(), self._asked]:
             for photos in palette.photos if palette else ():
@@ -197,17 +199,18 @@ class HintBook:
 
     def _beside(self, source: Path) -> Path | None:
         names = self._names(source.parent)
-        both = [n + SUFFIX for n in (source.name, source.stem) if n + SUFFIX in names]
+        wanted = [normal(name + SUFFIX) for name in (source.name, source.stem)]
+        both = [names[name] for name in wanted if name in names]
         if len(both) > 1:
             raise UsageError(f"both {both[0]!r} and {both[1]!r} are there; keep one of them")
         return source.parent / both[0] if both else None
 
-    def _names(self, folder: Path) -> frozenset[str]:
+    def _names(self, folder: Path) -> dict[str, str]:
         if folder not in self._folders:
             try:
-                self._folders[folder] = frozenset(names_in(folder))
+                self._folders[folder] = {normal(name): name for name in names_in(folder)}
             except OSError:  # may be entered but not listed; then there is nothing to be found
-                self._folders[folder] = frozenset()
+                self._folders[folder] = {}
         return self._folders[folder]
 
 
@@ -274,6 +277,7 @@ def _palette(path: Path, record: dict[str, Any]) -> Palette:
 
 def _matches(name: str, pattern: str) -> bool:
     """A pattern without a slash is about names in any folder; else `*` stays within a folder."""
+    name, pattern = normal(name), normal(pattern)
     if "/" not in pattern:
         return fnmatchcase(name.rpartition("/")[2], pattern)
     parts, wanted = name.split("/"), pattern.removeprefix("./").split("/")

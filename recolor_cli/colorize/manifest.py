@@ -15,7 +15,6 @@ import json
 import os
 import threading
 import time
-import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatch
@@ -24,6 +23,7 @@ from typing import Any, Literal
 
 from recolor_cli.errors import StorageError
 from recolor_cli.images.atomic import output_error, write_atomic
+from recolor_cli.images.find import normal
 from recolor_cli.images.photo import Provenance
 from recolor_cli.images.remote import RemotePath, absolute, is_remote
 
@@ -337,7 +337,7 @@ def hash_file(path: Path) -> str:
 
 
 def _folded(key: str) -> str:
-    return unicodedata.normalize("NFC", key).casefold()
+    return normal(key).casefold()
 
 
 def digest(settings: Mapping[str, Any]) -> str:

@@ -11,7 +11,6 @@ import hashlib
 import os
 import shutil
 import sys
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +21,7 @@ from recolor_cli.color.hints import Hint
 from recolor_cli.colorize.manifest import FOLDER, Manifest
 from recolor_cli.errors import OutputError, PhotoError, UsageError
 from recolor_cli.images.atomic import PREFIX, mark, output_error
-from recolor_cli.images.find import SUFFIXES, Findings, Found, survey
+from recolor_cli.images.find import SUFFIXES, Findings, Found, normal, survey
 from recolor_cli.images.read import read_provenance
 from recolor_cli.images.remote import RemotePath, absolute, as_path, is_remote
 from recolor_cli.images.write import output_format, output_name
@@ -127,7 +126,7 @@ def make_plan(
 def in_shard(relative: PurePath, shard: tuple[int, int]) -> bool:
     """Whether a file belongs to part I of N; each file belongs to exactly one, on every machine."""
     part, parts = shard
-    digest = hashlib.sha256(os.fsencode(relative.as_posix())).digest()
+    digest = hashlib.sha256(os.fsencode(normal(relative.as_posix()))).digest()
     return int.from_bytes(digest[:8], "big") % parts == part - 1
 
 
@@ -321,7 +320,7 @@ def _places(targets: list[Target], insensitive: bool) -> list[str]:
             folders[parent] = _real(parent)
         place = str(folders[parent] / target.output.name)
         if insensitive or sys.platform == "darwin":  # which keeps one name for all normal forms
-            place = unicodedata.normalize("NFC", place)
+            place = normal(place)
         places.append(place.casefold() if insensitive else place)
     return places
 

@@ -6,7 +6,7 @@ import os
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from recolor_cli.errors import DataError
 
@@ -46,7 +46,7 @@ def find_items(sources: Sequence[str | Path]) -> list[Item]:
     """Every image below the sources, in a fixed order.
 
     Args:
-        sources: folders (searched to the bottom, hidden parts skipped), .tar files, image files.
+        sources: folders and .tar files (to the bottom, hidden parts skipped), image files.
 
     Raises:
         DataError: A source does not exist, cannot be read, or none holds an image.
@@ -96,5 +96,11 @@ def _tar_items(path: Path) -> list[Item]:
         return [
             Item(path, member.name, member.offset_data, member.size)
             for member in shard
-            if member.isfile() and Path(member.name).suffix.lower() in IMAGE_SUFFIXES
+            if member.isfile() and _is_image(PurePosixPath(member.name))
         ]
+
+
+def _is_image(path: PurePosixPath) -> bool:
+    """By its name; hidden ones are no photographs, as the ._scan.jpg of a Mac beside each file."""
+    hidden = any(part.startswith(".") and part not in (".", "..") for part in path.parts)
+    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden

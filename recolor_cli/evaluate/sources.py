@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from recolor_cli.data.sources import Item, find_items
 from recolor_cli.data.split import Split
 from recolor_cli.errors import DataError, PhotoError, UsageError
+from recolor_cli.images.find import normal
 from recolor_cli.images.read import orient, read_photo
 
 Pixels = NDArray[np.uint8]
@@ -214,7 +215,7 @@ def _named(items: list[Item], option: str) -> list[Item]:
 
 
 def _stem(name: str) -> str:
-    return PurePosixPath(name).with_suffix("").as_posix()
+    return normal(PurePosixPath(name).with_suffix("").as_posix())
 
 
 def _list(names: list[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -87,6 +88,15 @@ def survey(inputs: Sequence[str | Path]) -> Findings:
             else:
                 _take(path, PurePath(path.name), findings, seen)
     return findings
+
+
+def normal(name: str) -> str:
+    """A name in the form that most people type, to be compared with others.
+
+    A Mac may write an accent as a letter of its own, and then so does every disk and archive that
+    the file is copied to; on the screen the two look the same.
+    """
+    return unicodedata.normalize("NFC", name)
 
 
 def _expand(given: str | Path) -> list[Path]:
