@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recolor_cli.cgroups import processors
 from recolor_cli.errors import UsageError
 from recolor_cli.ranges import DEVICE
 
@@ -207,11 +209,16 @@ def one_thread() -> Iterator[None]:
 
 
 def cores() -> int:
-    """How many processor cores this process may use (affinity, not the machine's total)."""
+    """How many processor cores this process may use, of those that the machine has.
+
+    By affinity, and by the share of their time that a container gets: `docker run --cpus 2` shows
+    all cores, and stops who uses more than two for most of each tenth of a second.
+    """
     try:
-        return len(os.sched_getaffinity(0))
+        count = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS, Windows
-        return os.cpu_count() or 1
+        count = os.cpu_count() or 1
+    return math.ceil(min(count, processors()))
 
 
 def _is_served(index: int) -> bool:

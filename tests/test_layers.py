@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "recolor_cli"
 ORDER = [
-    "errors", "interrupting", "color", "ranges", "images", "devices",  # ground
+    "errors", "interrupting", "color", "ranges", "images", "cgroups", "devices",  # ground
     "torchvision_import",                         # a library that does not always import by itself
     "models",                                     # networks
     "recipes", "backbones", "losses", "data", "metrics",  # parts; backbones: ImageNet weights

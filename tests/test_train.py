@@ -21,8 +21,10 @@ from train_fixtures import NARROW_RESNET18, StopAfter, small, write_photos
 
 from recolor_cli.checkpoints import load_weights
 from recolor_cli.errors import DataError, RecipeError, RecolorError, UsageError, WeightsError
+from recolor_cli.recipes import RECIPES
 from recolor_cli.train import train
 from recolor_cli.training.keeper import DivergedError, Silent
+from recolor_cli.training.memory import check_cache_fits
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
@@ -384,6 +386,12 @@ def test_too_many_photographs_for_the_memory_are_refused(
     with pytest.raises(DataError, match=r"20 decoded photographs need .* use --set cache=none"):
         train(recipe, [photos], tmp_path / "run")
     train(replace(recipe, cache="none"), [photos], tmp_path / "other")
+
+
+def test_a_containers_memory_is_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recolor_cli.training.memory.memory_left", lambda: 1000.0)
+    with pytest.raises(DataError, match=r"need .* are free"):
+        check_cache_fits(RECIPES["tiny"], 20)
 
 
 def test_a_step_that_does_not_fit_says_what_to_change(

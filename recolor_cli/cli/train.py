@@ -160,10 +160,11 @@ def train(
 
     import torch
 
+    from recolor_cli.devices import cores
     from recolor_cli.train import train as train_recipe
 
-    if threads:
-        torch.set_num_threads(threads)
+    if threads or cores() < torch.get_num_threads():  # torch does not see what a container gets
+        torch.set_num_threads(threads or cores())
     # Adam's moments of quiet weights fade into numbers too small for a processor's fast path. It
     # is this process's choice, not the library's, and comes before torch starts its threads.
     torch.set_flush_denormal(True)

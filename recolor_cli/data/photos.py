@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recolor_cli.data.sources import Item
+from recolor_cli.devices import cores
 
 Pixels = NDArray[np.uint8]
 CHROMA_PROBE_PX = 48  # grey or not is judged on a picture this small
@@ -98,7 +98,7 @@ def load_photos(
     photos: list[Photo] = []
     left_out: list[LeftOut] = []
     seen: set[str] = set()
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for done, result in enumerate(pool.map(load, items, chunksize=1), 1):
             if isinstance(result, LeftOut):
                 left_out.append(result)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import torch
 
+from recolor_cli.cgroups import memory_left
 from recolor_cli.devices import is_out_of_memory
 from recolor_cli.errors import DataError, RecolorError
 from recolor_cli.recipes import Recipe
@@ -46,7 +47,7 @@ def check_cache_fits(recipe: Recipe, photos: int) -> None:
         DataError: So many photographs will not fit.
     """
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's; each decodes for itself
-    needed, free = processes * cache_bytes(recipe, photos), free_bytes()
+    needed, free = processes * cache_bytes(recipe, photos), min(free_bytes(), memory_left())
     if needed > free:
         each = f" in {processes} processes" if processes > 1 else ""
         raise DataError(
