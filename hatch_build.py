@@ -64,12 +64,14 @@ def compile_into(root: Path, folder: Path) -> str:
     """Compile into a folder, or write there why not; return a line for people."""
     source = root / FOLDER / "strip.c"
     library, reason = folder / LIBRARY, folder / REASON
-    compiler = shlex.split(os.environ.get("CC", "cc"))
+    compiler = words_of(os.environ.get("CC", "cc"))
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     fresh = folder / f"{LIBRARY}.{os.getpid()}"
     command = [*compiler, *OPTIONS, f'-DRECOLOR_SOURCE="{digest}"', "-o", str(fresh), str(source)]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, check=False)
+        said = subprocess.run(
+            command, capture_output=True, text=True, errors="backslashreplace", check=False
+        )
     except OSError:
         failed = "no C compiler was there at installation"
     else:
@@ -82,6 +84,11 @@ def compile_into(root: Path, folder: Path) -> str:
     library.unlink(missing_ok=True)
     reason.write_text(failed + "\n", encoding="utf-8")
     return f"{failed}; NumPy computes the merge, which takes longer"
+
+
+def words_of(command: str, *, windows: bool = os.name == "nt") -> list[str]:
+    """As a shell takes it apart; on Windows a backslash is part of a path."""
+    return [word.strip('"') for word in shlex.split(command, posix=not windows)]
 
 
 def platform_tag() -> str:

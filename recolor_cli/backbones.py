@@ -48,7 +48,7 @@ def read_backbone(name: str, source: str | os.PathLike[str] = TORCHVISION) -> di
         raise WeightsError(f"no backbone named '{name}'; known: {', '.join(PUBLISHED)}")
     if source == TORCHVISION:
         return _read_tensors(_published_file(name))
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))
     if not path.is_file():
         raise WeightsError(
             f"no {name} weights file '{path}'; name a state dict, or write '{TORCHVISION}' for "

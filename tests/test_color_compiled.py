@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 import warnings
@@ -255,9 +256,26 @@ def test_an_installation_without_a_compiler_keeps_the_reason(tmp_path: Path) -> 
 
 def test_an_installation_with_a_compiler_that_fails_keeps_what_it_said(tmp_path: Path) -> None:
     failing = tmp_path / "cc"
-    failing.write_text("#!/bin/sh\necho 'strip.c:1: error: too new' >&2\nexit 1\n")
+    # In Latin-1, as compilers speak to some.
+    failing.write_bytes(b"#!/bin/sh\necho 'strip.c:1: error: trop r\xe9cent' >&2\nexit 1\n")
     failing.chmod(0o755)
     done = compile_into(tmp_path, CC=str(failing), PATH="/usr/bin:/bin")
     assert done.returncode == 1
     reason = (tmp_path / "recolor_cli" / "color" / "_strip.txt").read_text()
-    assert reason == f"{failing} failed at installation: strip.c:1: error: too new\n"
+    assert reason == f"{failing} failed at installation: strip.c:1: error: trop r\\xe9cent\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "windows", "words"),
+    [
+        ("ccache gcc -m64", False, ["ccache", "gcc", "-m64"]),
+        ("'/opt/my gcc/bin/cc'", False, ["/opt/my gcc/bin/cc"]),
+        (r"C:\mingw\bin\gcc.exe -m64", True, [r"C:\mingw\bin\gcc.exe", "-m64"]),
+        (r'"C:\Program Files\gcc.exe"', True, [r"C:\Program Files\gcc.exe"]),
+    ],
+)
+def test_a_compiler_is_named_as_in_a_shell(text: str, windows: bool, words: list[str]) -> None:
+    spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.words_of(text, windows=windows) == words

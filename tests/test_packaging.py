@@ -156,6 +156,14 @@ def test_set_up_is_one_call_of_pip_and_then_none(bare_clone: Path) -> None:
 
 
 @posix
+def test_set_up_survives_what_is_not_utf_8(bare_clone: Path) -> None:
+    # As a compiler's words may be, or pip's own on Windows.
+    (bare_clone / ".venv" / "bin" / "python").write_bytes(b"#!/bin/sh\necho 'in J\xfcrgen'\n")
+    assert setup(bare_clone, "run").returncode == 0
+    assert "J\\xfcrgen" in (bare_clone / ".venv" / "setup.log").read_text(encoding="utf-8")
+
+
+@posix
 def test_set_up_follows_changed_requirements(bare_clone: Path) -> None:
     setup(bare_clone, "test")
     assert setup(bare_clone, "run").stderr == "", "what tests need contains what the program needs"

@@ -50,6 +50,30 @@ def valid() -> dict[str, Any]:
     }
 
 
+class TestHome:
+    @pytest.fixture(autouse=True)
+    def nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A user without a name or HOME, as containers have."""
+        for name in ("HOME", "RECOLOR_CACHE", "XDG_CACHE_HOME"):
+            monkeypatch.delenv(name, raising=False)
+
+        def refuse(number: int) -> None:
+            raise KeyError(f"uid not found: {number}")
+
+        monkeypatch.setattr("pwd.getpwuid", refuse)
+
+    def test_our_own_weights_need_none(self) -> None:
+        assert find_weights("default", offline=True).sha256 == OURS.require("default").sha256
+
+    def test_others_say_what_to_set(self) -> None:
+        with pytest.raises(WeightsError, match="set RECOLOR_CACHE"):
+            find_weights("eccv16.release-v2", offline=True)
+
+    def test_nobodys_home_is_a_name_like_any_other(self) -> None:
+        with pytest.raises(WeightsError, match="no weights file"):
+            find_weights("~nobody-of-that-name/a.safetensors", offline=True)
+
+
 class TestOurs:
     @pytest.mark.parametrize("name", list(OURS.entries))
     def test_entries_name_networks_and_spaces_that_exist(self, name: str) -> None:

@@ -70,7 +70,14 @@ def pip_install(requirement: str) -> int:
     pip += ["-c", str(ROOT / "constraints.txt"), "-e", requirement]
     said: list[str] = []
     with subprocess.Popen(
-        pip, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
+        pip,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="backslashreplace",  # compilers and git have their own idea of an encoding
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
     ) as run:
         for line in run.stdout or ():
             said.append(line)

@@ -19,7 +19,10 @@ from recolor_cli.images import icc, overheard
 from recolor_cli.images.photo import Frame, Pixels
 
 # What OpenCV logs about a damaged file is no more than "cannot read"; the error we raise says it.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+if hasattr(cv2, "setLogLevel"):  # until OpenCV 4.12
+    cv2.setLogLevel(0)
+else:
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 _OPENCV_LIMIT = int(os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS") or 1 << 30)
 _OPENCV_SIDE = 1 << 20

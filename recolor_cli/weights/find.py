@@ -67,7 +67,7 @@ def find_weights(
         return _find_on_hub(text, manifest, offline=offline, progress=progress)
     if manifest.get(text) is not None or text == "default":
         return _find_entry(manifest.require(text), offline=offline, progress=progress)
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))  # as it is where there is no such user
     if path.is_dir():
         path = _find_in_folder(path)
     if os.path.isfile(path):

@@ -21,11 +21,20 @@ CACHE_VARIABLE = "RECOLOR_CACHE"
 
 
 def cache_folder() -> Path:
-    """Our own cache: $RECOLOR_CACHE, else $XDG_CACHE_HOME/recolor, else ~/.cache/recolor."""
-    if chosen := os.environ.get(CACHE_VARIABLE):
-        return Path(chosen).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "recolor"
+    """Our own cache: $RECOLOR_CACHE, else $XDG_CACHE_HOME/recolor, else ~/.cache/recolor.
+
+    Raises:
+        WeightsError: nobody knows where home is, as in a container for a user without a name.
+    """
+    try:
+        if chosen := os.environ.get(CACHE_VARIABLE):
+            return Path(chosen).expanduser()
+        base = os.environ.get("XDG_CACHE_HOME")
+        return (Path(base) if base else Path.home() / ".cache") / "recolor"
+    except RuntimeError:
+        raise WeightsError(
+            f"there is no home folder to keep weights in; set {CACHE_VARIABLE} to a folder"
+        ) from None
 
 
 def hash_file(path: Path) -> str:
@@ -61,15 +70,22 @@ def find_difference(
     marks = marks_of(path)
     if size is not None and marks["size"] != size:
         return f"it has {marks['size']} bytes, and should have {size}"
-    memory = cache_folder() / "verified" / f"{sha256}.json"
-    if remember and _read_marks(memory) == marks:
+    memory = _memory_of(sha256) if remember else None
+    if memory is not None and _read_marks(memory) == marks:
         return None
     actual = hash_file(path)
     if actual != sha256:
         return f"its sha256 is {actual}, and should be {sha256}"
-    if remember:
+    if memory is not None:
         _write_marks(memory, marks)
     return None
+
+
+def _memory_of(sha256: str) -> Path | None:
+    try:
+        return cache_folder() / "verified" / f"{sha256}.json"
+    except WeightsError:  # no place for it: the file is sound all the same, and hashed each time
+        return None
 
 
 def marks_of(path: Path) -> dict[str, object]:
