@@ -154,6 +154,25 @@ def test_the_same_file_twice_is_done_once(tmp_path: Path) -> None:
     assert len(plan.targets) == len(plan.repeated) == 1
 
 
+def test_disks_that_do_not_number_their_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As drives of some clouds on Windows: every file and folder there has the number 0.
+    stat = Path.stat
+
+    def unnumbered(self: Path, **options: bool) -> os.stat_result:
+        status = stat(self, **options)
+        return os.stat_result((status.st_mode, 0, *status[2:]))
+
+    put(tmp_path / "in", "a.jpg", "deep/b.jpg", "deep/er/c.jpg")
+    put(tmp_path / "out", "a.jpg", "deep/b.jpg")
+    monkeypatch.setattr(Path, "stat", unnumbered)
+    wanted = ["a.jpg", "deep/b.jpg", "deep/er/c.jpg"]
+    assert keys(tmp_path / "in", out=tmp_path / "out") == wanted
+    with pytest.raises(UsageError, match="is the input"):
+        make_plan([tmp_path / "in/a.jpg"], tmp_path / "in/a.jpg")
+
+
 @pytest.mark.parametrize("how", ["folder", "same file", "symlink", "hard link", "linked folder"])
 def test_an_output_is_never_an_input(tmp_path: Path, how: str) -> None:
     (path,) = put(tmp_path / "in", "a.jpg")

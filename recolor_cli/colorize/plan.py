@@ -358,4 +358,6 @@ def _identity(path: Path) -> object:
         status = path.stat()
     except OSError:
         return None
+    if not status.st_ino:  # a disk that does not number its files, as of some clouds
+        return os.path.normcase(os.path.realpath(path))
     return status.st_dev, status.st_ino

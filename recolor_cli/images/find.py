@@ -190,5 +190,6 @@ def _identity(path: Path) -> object:
             return str(path)
     if path.is_dir():
         status = path.stat()
-        return (status.st_dev, status.st_ino)
+        if status.st_ino:  # 0 where a disk does not number its files, as of some clouds
+            return (status.st_dev, status.st_ino)
     return os.path.realpath(path)
