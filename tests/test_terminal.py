@@ -16,6 +16,7 @@ import pytest
 import typer
 
 from recolor_cli.cli.app import COMMANDS, app, main
+from recolor_cli.cli.console import printable
 from recolor_cli.cli.keys import leaves
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*(?:3[0-7]|9[0-7]|38;[0-9;]+)m")
@@ -228,3 +229,17 @@ def test_the_script_that_is_shown_completes_in_a_real_bash(tmp_path: Path) -> No
         env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stdout.split() == ["gallery"], done.stderr
+
+
+@pytest.mark.parametrize("command", ["colorize", "eval", "train"])
+def test_help_is_there_in_every_encoding(command: str) -> None:
+    shown = in_a_pipe(command, "--help", PYTHONIOENCODING="ascii")
+    assert "--device" in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("\udce9x", "\\xe9x"), ("\udcc3\udca9", "\u00e9"), ("\ud83d", "\\ud83d"), ("a\nb", "a\\nb")],
+)
+def test_any_text_becomes_one_line(text: str, shown: str) -> None:
+    assert printable(text) == shown

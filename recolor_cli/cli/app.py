@@ -6,6 +6,7 @@ of commands is shown, and must not import torch, cv2 or numpy before its functio
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -144,6 +145,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """
     if sys.stderr is None:  # closed by who started us: words go nowhere, and files not there
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115  until the process ends
+    if isinstance(sys.stdout, io.TextIOWrapper):  # as stderr is: not every console knows all signs
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with _sigterm_as_interrupt():
             app(args=None if argv is None else list(argv), prog_name="recolor")

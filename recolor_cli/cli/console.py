@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 
 def printable(text: str | PurePath) -> str:
     """One line that every terminal and every encoding of stderr can show."""
-    raw = (
-        os.fsencode(str(text))
-        if isinstance(text, PurePath)
-        else text.encode("utf-8", "surrogateescape")
-    )
+    try:
+        raw = (
+            os.fsencode(str(text))
+            if isinstance(text, PurePath)
+            else text.encode("utf-8", "surrogateescape")
+        )
+    except UnicodeEncodeError:  # half a character, as JSON can say it
+        raw = str(text).encode("utf-8", "backslashreplace")
     decoded = raw.decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in decoded)
 
