@@ -172,6 +172,17 @@ def settle_spectral_norms(network: nn.Module) -> None:
 class TestDDColor:
     NAME = "ddcolor-tiny.paper"
 
+    def test_it_computes_in_bf16_where_that_is_chosen(self) -> None:
+        torch.manual_seed(0)
+        network = create_foreign("ddcolor", encoder="convnext-t", layers=3).eval()
+        settle_spectral_norms(network)
+        gray = torch.rand(1, 3, 32, 64)
+        with torch.no_grad():
+            exact = network(gray)
+            short = network.to(torch.bfloat16)(gray.bfloat16())
+        assert short.dtype == torch.bfloat16
+        assert (short.float() - exact).norm() < 0.2 * exact.norm()
+
     def test_a_file_in_the_published_form_colours_a_photograph(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from recolor_cli.errors import MissingExtraError
 from recolor_cli.torchvision_import import import_torchvision
@@ -53,11 +53,19 @@ def build_ddcolor(
         num_scales=scales,
         dec_layers=layers,
     )
+    # Places are told in float32, which layers of another number format do not take.
+    for name, module in network.named_modules():
+        if name.endswith("pe_layer"):
+            module.register_forward_hook(_as_its_input)
     network.space = "gray01-ab"  # type: ignore[assignment]
     network.stride = 32  # type: ignore[assignment]
     # The classifier of the ConvNeXt, which the authors trained without but some files still hold.
     network.spare = {"encoder.arch.head_cls.weight": None, "encoder.arch.head_cls.bias": None}  # type: ignore[assignment]
     return network
+
+
+def _as_its_input(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    return output.to(inputs[0].dtype)
 
 
 def _network_class() -> Any:
