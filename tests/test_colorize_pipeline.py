@@ -139,3 +139,33 @@ def test_a_slow_reader_does_not_lose_results() -> None:
         time.sleep(0.003)
         out.append(item.number)
     assert sorted(out) == list(range(20))
+
+
+def test_who_waits_looks_up_now_and_then_where_ctrl_c_wakes_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # On Windows the handler of Ctrl-C runs only when the main thread's wait is over.
+    monkeypatch.setattr("recolor_cli.colorize.pipeline._LONGEST_WAIT_S", 0.01)
+    begun, over, in_time = threading.Event(), threading.Event(), []
+
+    def decode(_item: Item) -> None:
+        begun.set()
+        in_time.append(over.wait(3))
+
+    def interrupt_unheard() -> None:
+        begun.wait(3)
+        time.sleep(0.05)
+        run._interrupted = True
+
+    def stop() -> list[Item]:
+        over.set()
+        return Pipeline.stop(run)
+
+    run = pipeline([Item(0)], Stages(), decode=decode)
+    monkeypatch.setattr(run, "stop", stop)
+    thread = threading.Thread(target=interrupt_unheard)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        list(run)
+    thread.join()
+    assert in_time == [True]

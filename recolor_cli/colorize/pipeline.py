@@ -8,12 +8,15 @@ that is larger than the whole bound goes alone.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+# On Windows, Python hears of Ctrl-C only when a wait is over.
+_LONGEST_WAIT_S = 0.2 if os.name == "nt" else None
 
 
 class Pipeline(Generic[T]):
@@ -85,7 +88,8 @@ class Pipeline(Generic[T]):
         try:
             while True:
                 with self._changed:
-                    self._changed.wait_for(self._has_news)
+                    while not self._has_news():
+                        self._changed.wait(_LONGEST_WAIT_S)
                     if self._interrupted:
                         raise KeyboardInterrupt
                     if self._error is not None:
