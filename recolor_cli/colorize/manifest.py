@@ -152,6 +152,8 @@ class Manifest:
         if self._spellings is None:
             self._spellings = {_folded(known): known for known in self._lines}
         known = self._spellings.setdefault(_folded(key), key)
+        if known == key:  # new: no disk needs to be asked
+            return key
         try:
             same = os.path.samefile(self.folder.parent / known, self.folder.parent / key)
         except OSError:  # nothing is there
