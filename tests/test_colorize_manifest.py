@@ -159,10 +159,32 @@ def test_a_disk_may_take_two_spellings_for_one_name(tmp_path: Path, known: str) 
     assert line is not None
     assert manifest.owns(other, tmp_path / other)
     manifest.append("done", other, settings="b", source=tmp_path / "scan.jpg")
+    manifest.keep(other)
     manifest.close()
+    assert [line.kept for _, line in Manifest(tmp_path)] == [True]
+    assert [line.kept for _, line in Manifest(tmp_path, let_go=[other])] == [False]
     assert [key for key, _ in Manifest(tmp_path)] == [known]
 
     (tmp_path / other).unlink()
     assert Manifest(tmp_path).get(other) is None, "a disk that tells them apart"
     (tmp_path / other).write_bytes(b"another")
     assert Manifest(tmp_path).get(other) is None
+
+
+def test_threads_add_lines_while_spellings_are_gathered(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # With --overwrite nobody asks the manifest before the threads that encode write to it.
+    written(out, "done")
+    manifest = Manifest(out)
+    manifest.open()
+
+    def folded(key: str) -> str:
+        if key == "a.jpg":  # another thread is as far
+            manifest._lines["b.jpg"] = manifest._lines[key]
+        return key.casefold()
+
+    monkeypatch.setattr("recolor_cli.colorize.manifest._folded", folded)
+    manifest.append("writing", "c.jpg", settings="s1", source=out / "source.jpg")
+    manifest.close()
+    assert [key for key, _ in Manifest(out)] == ["a.jpg", "c.jpg"]

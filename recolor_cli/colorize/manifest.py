@@ -129,7 +129,7 @@ class Manifest:
         self.runs: dict[str, Mapping[str, Any]] = {}
         self._lines = _read_all(self.folder, self.runs)
         self._spellings: dict[str, str] | None = None
-        for key in let_go:
+        for key in map(self._known, let_go):
             if key in self._lines:
                 self._lines[key] = replace(self._lines[key], kept=False)
 
@@ -150,7 +150,8 @@ class Manifest:
         if key in self._lines or is_remote(self.folder):
             return key
         if self._spellings is None:
-            self._spellings = {_folded(known): known for known in self._lines}
+            known_by_now = list(self._lines)  # at once: other threads add to them
+            self._spellings = {_folded(known): known for known in known_by_now}
         known = self._spellings.setdefault(_folded(key), key)
         if known == key:  # new: no disk needs to be asked
             return key
@@ -248,6 +249,7 @@ class Manifest:
         Raises:
             OutputError: The disk is full, or the like.
         """
+        key = self._known(key)
         record = {"event": "kept", "output": key, "at": time.time_ns(), "kept": True}
         line = _parse(record, self._lines[key])
         assert line is not None
