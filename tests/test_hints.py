@@ -258,6 +258,7 @@ def test_hints_are_found_however_a_mac_wrote_the_accents(tmp_path: Path) -> None
     book = HintBook()
     assert len(book.of(photo, tmp_path)) == 2
     assert book.without_photo() == []
+    assert book.name_for(photo) == "r\u00e9col.hints.json"  # a review's hints replace it
     write(folder / "re\u0301col.jpg.hints.json", coat)
     with pytest.raises(UsageError, match="keep one of them"):
         HintBook().of(photo, tmp_path)

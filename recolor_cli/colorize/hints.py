@@ -152,11 +152,13 @@ class HintBook:
         names = self._names(source.parent)
         full, short = source.name + SUFFIX, source.stem + SUFFIX
         if normal(full) in names:
-            return full
+            return names[normal(full)]
         if self._shared is None or self._shared[0] != source.parent:
             stems = Counter(n.rpartition(".")[0] for n in names if not n.endswith(".json"))
             self._shared = (source.parent, {stem for stem, count in stems.items() if count > 1})
-        return full if normal(source.stem) in self._shared[1] else short
+        if normal(source.stem) in self._shared[1]:
+            return full
+        return names.get(normal(short), short)
 
     def without_photo(self) -> list[str]:
         """Lines on hints that no photograph has: names that were mistyped, most likely.
