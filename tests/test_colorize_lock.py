@@ -30,6 +30,7 @@ def locking(handle: int, mode: int, count: int) -> None:
 
 @pytest.fixture(params=["here", "windows"])
 def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr("recolor_cli.colorize.lock._PAUSES_S", (0,))
     if request.param == "windows":
         if not hasattr(fcntl, "F_OFD_SETLK") or sys.maxsize < 2**32:
             pytest.skip("locks of Windows are played with those of Linux")
@@ -77,6 +78,15 @@ def test_a_whole_run_waits_for_the_shard_that_came_last(tmp_path: Path) -> None:
         FolderLock(tmp_path, (1, 1))
     second.close()
     FolderLock(tmp_path, (1, 1)).close()
+
+
+@pytest.mark.usefixtures("system")
+def test_a_shard_waits_for_another_that_asks_whether_it_is_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = FolderLock(tmp_path, (1, 1))  # as it has the folder for a moment
+    monkeypatch.setattr("time.sleep", lambda _pause: asking.close())
+    FolderLock(tmp_path, (2, 2)).close()
 
 
 def test_nfs_shares_locks_on_files_that_are_open_for_reading(

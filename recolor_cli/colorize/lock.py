@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import time
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +17,8 @@ from typing import IO, Any
 from recolor_cli.errors import OutputError
 from recolor_cli.images.atomic import output_error
 
+# Shards that begin together find each other in the moment in which one asks whether it is alone.
+_PAUSES_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 _ALL = 2**31 - 1  # bytes, the longest lock of Windows; it may lie beyond the end of the file
 
 
@@ -39,15 +42,20 @@ class FolderLock:
         part, parts = shard
         try:
             whole = self._open("lock")
+            if parts > 1 and not _take(self._open(f"lock-{part}-of-{parts}")):
+                raise _busy(folder, f"it does part {part} of {parts} already")
             self.alone = _take(whole)
             if parts == 1:
                 if not self.alone:
                     raise _busy(folder, "wait for it, or share the work with --shard I/N")
                 return
-            if not _take(self._open(f"lock-{part}-of-{parts}")):
-                raise _busy(folder, f"it does part {part} of {parts} already")
-            if not _share(whole, parts * (parts - 1) // 2 + part, taken=self.alone):
-                raise _busy(folder, "wait for it")
+            own = parts * (parts - 1) // 2 + part
+            for pause in (*_PAUSES_S, None):
+                if _share(whole, own, taken=self.alone):
+                    return
+                if pause is not None:
+                    time.sleep(pause)
+            raise _busy(folder, "wait for it")
         except BaseException:
             self.close()
             raise
