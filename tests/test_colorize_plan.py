@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import count
 from pathlib import Path, PurePath
 from types import SimpleNamespace
 
@@ -146,6 +147,38 @@ def test_an_empty_disk_is_asked_with_a_file_that_goes_again(
     assert ignores_case(tmp_path) == answer
     assert len(asked) == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_what_goes_away_or_is_not_shown_tells_nothing_of_a_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: bool
+) -> None:
+    # Half a file of another shard has its name, and is gone, before it is asked after; a letter box
+    # may be written and not listed.
+    put(tmp_path, ".recolor-0123abcd-1-0123456789abcdef.part")
+    if not listed:
+        monkeypatch.setattr(os, "scandir", lambda _: (_ for _ in ()).throw(PermissionError()))
+    asked: list[str] = []
+    monkeypatch.setattr(os.path, "lexists", lambda path: asked.append(path.name) or True)
+    assert ignores_case(tmp_path)
+    assert [name.endswith(".PART") and "ABCD-1-" not in name for name in asked] == [True]
+
+
+def test_a_drive_without_a_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As Z: on Windows, above which there is nothing that could be asked.
+    calls = count(1)
+
+    def absent(_path: Path) -> bool:
+        assert next(calls) < 99, "asks for ever"
+        return False
+
+    monkeypatch.setattr(Path, "is_dir", absent)
+    monkeypatch.setattr(os.path, "lexists", absent)
+    monkeypatch.setattr(os, "scandir", lambda _: (_ for _ in ()).throw(FileNotFoundError()))
+    monkeypatch.setattr(Path, "touch", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError()))
+    assert not ignores_case(Path("/z/out"))
+    with pytest.raises(OutputError, match="'/z/out': there is no /; check the disk"):
+        check_writable(Path("/z/out"))
 
 
 def test_the_same_file_twice_is_done_once(tmp_path: Path) -> None:

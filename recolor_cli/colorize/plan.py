@@ -6,6 +6,7 @@ names that differ only in case on disks that do not care), and OUT is never read
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -140,6 +141,8 @@ def check_writable(folder: Path) -> None:
         return
     place = folder.absolute()
     while not os.path.lexists(place):
+        if place == place.parent:  # on Windows a drive without a disk
+            raise output_error(folder, FileNotFoundError(errno.ENOENT, f"there is no {place}"))
         place = place.parent
     if not place.is_dir():
         raise output_error(folder, NotADirectoryError(errno.ENOTDIR, "not a directory"))
@@ -156,26 +159,28 @@ def ignores_case(folder: Path) -> bool:
     """Whether names that differ only in case are one file in `folder`, which need not exist.
 
     What lies there tells. The folder's own name does not: it belongs to the folder above, which is
-    on another disk where a disk is mounted. In an empty folder a file is made, and removed.
+    on another disk where a disk is mounted. In a folder that is empty, or may be written and not
+    listed, a file is made, and removed.
     """
     if is_remote(folder):
         return False
     place = folder.absolute()
-    while not place.is_dir():
+    while not place.is_dir() and place != place.parent:
         place = place.parent
+    with contextlib.suppress(OSError), os.scandir(place) as entries:
+        for entry in entries:
+            swapped = entry.name.swapcase()
+            fleeting = entry.name.startswith(PREFIX)  # gone, maybe, before it is asked after
+            if entry.name.isascii() and swapped != entry.name and not fleeting:
+                return _is_one(place / entry.name, place / swapped)
     try:
-        with os.scandir(place) as entries:
-            for entry in entries:
-                swapped = entry.name.swapcase()
-                if entry.name.isascii() and swapped != entry.name:
-                    return _is_one(place / entry.name, place / swapped)
         probe = place / f"{PREFIX}{mark()}-{os.urandom(8).hex()}.part"
         probe.touch(exist_ok=False)
         try:
             return os.path.lexists(place / probe.name.swapcase())
         finally:
             probe.unlink()
-    except OSError:  # may not be listed or written: then nothing is written there
+    except OSError:  # nothing can be written there
         return False
 
 
