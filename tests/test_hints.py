@@ -264,6 +264,36 @@ def test_hints_are_found_however_a_mac_wrote_the_accents(tmp_path: Path) -> None
         HintBook().of(photo, tmp_path)
 
 
+def test_a_long_palette_is_put_in_normal_form_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = [put(tmp_path, f"{number}.jpg", b"") for number in range(20)]
+    hints = [{"point": [0.5, 0.5], "color": "navy"}]
+    files = [f"of-{number}-*.jpg" for number in range(50)]
+    write(tmp_path / "palette.json", {"photos": [{"files": files, "hints": hints}]})
+    names: list[str] = []
+    monkeypatch.setattr(
+        "recolor_cli.colorize.hints.normal", lambda name: names.append(name) or name
+    )
+    book = HintBook()
+    assert not any(book.of(photo, tmp_path) for photo in photos)
+    assert sum(name in files for name in names) == len(files)
+
+
+def test_of_two_spellings_each_photo_has_its_own_hints(tmp_path: Path) -> None:
+    for spelling, color in (("\u00e9", "navy"), ("e\u0301", "teal")):
+        put(tmp_path, f"{spelling}.jpg", b"")
+        hints = [{"point": [0.5, 0.5], "color": color}]
+        write(tmp_path / f"{spelling}.hints.json", {"hints": hints})
+    if len(list(tmp_path.iterdir())) == 2:
+        pytest.skip("this disk takes both for one name")
+    book = HintBook()
+    colors = [book.of(tmp_path / f"{name}.jpg", tmp_path)[0].rgb for name in ("\u00e9", "e\u0301")]
+    assert colors == [(0, 0, 128), (0, 128, 128)]
+    assert book.name_for(tmp_path / "e\u0301.jpg") == "e\u0301.hints.json"
+    assert book.without_photo() == []
+
+
 def test_a_hint_redoes_its_photo_only_and_taking_it_away_does_too(
     tmp_path: Path, run: Callable
 ) -> None:

@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,11 @@ class PhotoHints:
     files: tuple[str, ...]
     hints: tuple[Hint, ...]
 
+    @cached_property
+    def patterns(self) -> tuple[str, ...]:
+        """The files in normal form, made once and not for each photograph."""
+        return tuple(map(normal, self.files))
+
 
 @dataclass(frozen=True)
 class Palette:
@@ -70,11 +75,11 @@ class Palette:
             source: The photograph.
             root: The input folder; patterns count from there if the palette lies elsewhere.
         """
-        name = _below(source, self.path.parent) or _below(source, root) or source.name
+        name = normal(_below(source, self.path.parent) or _below(source, root) or source.name)
         return tuple(
             hint
             for photos in self.photos
-            if any(_matches(name, pattern) for pattern in photos.files)
+            if any(_matches(name, pattern) for pattern in photos.patterns)
             for hint in photos.hints
         )
 
@@ -93,7 +98,7 @@ class HintBook:
     def __init__(self, asked: str | Path | None = None) -> None:
         self._off = asked is not None and str(asked) == NONE
         self._palettes: dict[Path, Palette | None] = {}
-        self._folders: dict[Path, dict[str, str]] = {}  # names in normal form -> as they are
+        self._folders: dict[Path, dict[str, str]] = {}  # see _by_normal_form
         self._asked: Palette | None = None
         self._single: tuple[Hint, ...] | None = None
         self._shared: tuple[Path, set[str]] | None = None  # of the folder that was asked about last
@@ -151,14 +156,14 @@ class HintBook:
         """
         names = self._names(source.parent)
         full, short = source.name + SUFFIX, source.stem + SUFFIX
-        if normal(full) in names:
-            return names[normal(full)]
+        if there := _there(names, full):
+            return there
         if self._shared is None or self._shared[0] != source.parent:
             stems = Counter(n.rpartition(".")[0] for n in names if not n.endswith(".json"))
             self._shared = (source.parent, {stem for stem, count in stems.items() if count > 1})
         if normal(source.stem) in self._shared[1]:
             return full
-        return names.get(normal(short), short)
+        return _there(names, short) or short
 
     def without_photo(self) -> list[str]:
         """Lines on hints that no photograph has: names that were mistyped, most likely.
@@ -201,8 +206,8 @@ class HintBook:
 
     def _beside(self, source: Path) -> Path | None:
         names = self._names(source.parent)
-        wanted = [normal(name + SUFFIX) for name in (source.name, source.stem)]
-        both = [names[name] for name in wanted if name in names]
+        wanted = [_there(names, name + SUFFIX) for name in (source.name, source.stem)]
+        both = [name for name in wanted if name]
         if len(both) > 1:
             raise UsageError(f"both {both[0]!r} and {both[1]!r} are there; keep one of them")
         return source.parent / both[0] if both else None
@@ -210,7 +215,7 @@ class HintBook:
     def _names(self, folder: Path) -> dict[str, str]:
         if folder not in self._folders:
             try:
-                self._folders[folder] = {normal(name): name for name in names_in(folder)}
+                self._folders[folder] = _by_normal_form(names_in(folder))
             except OSError:  # may be entered but not listed; then there is nothing to be found
                 self._folders[folder] = {}
         return self._folders[folder]
@@ -278,8 +283,12 @@ def _palette(path: Path, record: dict[str, Any]) -> Palette:
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """A pattern without a slash is about names in any folder; else `*` stays within a folder."""
-    name, pattern = normal(name), normal(pattern)
+    """A pattern without a slash is about names in any folder; else `*` stays within a folder.
+
+    Args:
+        name: In normal form.
+        pattern: In normal form.
+    """
     if "/" not in pattern:
         return fnmatchcase(name.rpartition("/")[2], pattern)
     parts, wanted = name.split("/"), pattern.removeprefix("./").split("/")
@@ -297,7 +306,7 @@ def _exists(folder: Path, pattern: str, objects: Callable[[RemotePath], Iterable
         return True
     paths = objects(folder) if isinstance(folder, RemotePath) else folder.rglob("*")
     return any(
-        _matches(path.relative_to(folder).as_posix(), pattern)
+        _matches(normal(path.relative_to(folder).as_posix()), normal(pattern))
         for path in paths
         if not path.name.endswith(".json")
     )
@@ -306,6 +315,18 @@ def _exists(folder: Path, pattern: str, objects: Callable[[RemotePath], Iterable
 def _below(source: Path, folder: Path) -> str | None:
     source, folder = absolute(source), absolute(folder)
     return source.relative_to(folder).as_posix() if folder in source.parents else None
+
+
+def _by_normal_form(names: list[str]) -> dict[str, str]:
+    """Names by their normal form; where two have the same, the other one by itself."""
+    found: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: (normal(name) != name, name)):
+        found[name if normal(name) in found else normal(name)] = name
+    return found
+
+
+def _there(names: dict[str, str], name: str) -> str | None:
+    return names.get(name) or names.get(normal(name))
 
 
 def _is_photo_of(name: str, stem: str) -> bool:
