@@ -10,6 +10,7 @@ from skimage.color import lab2rgb, rgb2lab
 
 from recolor_cli.color.lab import rgb_to_lab as picture_to_lab
 from recolor_cli.color.tensors import (
+    constant,
     lab_to_rgb,
     luminance_to_gray,
     resize_area,
@@ -89,3 +90,14 @@ def test_resize_area_is_that_of_opencv(large: tuple[int, int], small: tuple[int,
     expected = cv2.resize(picture, small[::-1], interpolation=cv2.INTER_AREA)
     resized = resize_area(torch.from_numpy(picture)[None, None], small)[0, 0]
     np.testing.assert_allclose(resized, expected, atol=1e-3)
+
+
+def test_what_an_exported_graph_met_first_still_has_its_numbers() -> None:
+    class Halves(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * constant((0.5, 0.125), x)  # nobody else asks for these
+
+    x = torch.tensor([8.0, 8.0])
+    exported = torch.export.export(Halves(), (x,)).module()
+    for network in (exported, Halves()):
+        assert network(x).tolist() == [4.0, 1.0]

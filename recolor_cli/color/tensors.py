@@ -6,8 +6,8 @@ CPU. Constants: IEC 61966-2-1 (sRGB) and CIE 15 (Lab); held to scikit-image in t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, wraps
 
 import torch
 from torch import Tensor
@@ -79,7 +79,18 @@ def resize_area(maps: Tensor, size: Sequence[int]) -> Tensor:
 
 # Numbers on their way to a GPU are waited for until it has done all that it was told before, and so
 # is the check of an inverse: what never changes is made once, by the processor. Not as part of
-# inference, even if that comes first: gradients could not pass there later.
+# inference, even if that comes first: gradients could not pass there later. Nor while a graph is
+# exported: tensors hold no numbers then, and would be all that everybody finds afterwards.
+
+
+def _made_once(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    kept = lru_cache(maxsize=64)(make)
+
+    @wraps(make)
+    def given(*arguments: object) -> Tensor:
+        return make(*arguments) if torch.compiler.is_compiling() else kept(*arguments)
+
+    return given
 
 
 def constant(values: tuple[float, ...], like: Tensor) -> Tensor:
@@ -87,13 +98,13 @@ def constant(values: tuple[float, ...], like: Tensor) -> Tensor:
     return _constant(values, like.dtype, like.device)
 
 
-@lru_cache(maxsize=64)
+@_made_once
 def _constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     with torch.inference_mode(False):
         return torch.tensor(values, dtype=dtype, device="cpu").to(device)
 
 
-@lru_cache(maxsize=16)
+@_made_once
 def _rgb_to_white(dtype: torch.dtype, device: torch.device) -> Tensor:
     """Linear sRGB -> XYZ in parts of the white point's."""
     with torch.inference_mode(False):
@@ -101,7 +112,7 @@ def _rgb_to_white(dtype: torch.dtype, device: torch.device) -> Tensor:
         return (to_xyz / torch.tensor(WHITE_D65, dtype=dtype, device="cpu")[:, None]).to(device)
 
 
-@lru_cache(maxsize=16)
+@_made_once
 def _white_to_rgb(dtype: torch.dtype, device: torch.device) -> Tensor:
     """The way back."""
     with torch.inference_mode(False):
