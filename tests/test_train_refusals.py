@@ -74,6 +74,7 @@ REFUSED: list[tuple[list[str], int, str]] = [
     (["crop_px=16", "batch=1"], 2, "batch '1' with crop_px '16' leaves batch norm"),
     (["crop_px=16", "batch=2", "accumulate=2"], 2, "batch '2' in accumulate '2' parts"),
     ([*GAN, "crop_px=16"], 2, "crop_px '16' does not fit the discriminator 'patchgan'"),
+    ([*GAN, "crop_px=64", "val_px=16"], 2, "val_px '16' does not fit the discriminator"),
     (["init=nonexistent"], 3, "no weights named 'nonexistent'"),
     (["init=default"], 3, "'default' is for the network 'bins-unet'"),
     (["encoder_weights=nofile"], 2, "has no encoder; use --set encoder_weights="),

@@ -51,20 +51,26 @@ def check_networks(recipe: Recipe) -> tuple[nn.Module, nn.Module | None]:
             output = generator.train()(torch.empty(batch, 1, side, side))
         except (ValueError, RuntimeError) as error:
             raise _misfit(recipe, "crop_px", f"network '{recipe.network}'", error) from error
+        judged = None
         if recipe.val_px:
             try:
-                generator.eval()(torch.empty(1, 1, recipe.val_px, recipe.val_px))
+                judged = generator.eval()(torch.empty(1, 1, recipe.val_px, recipe.val_px))
             except (ValueError, RuntimeError) as error:
                 raise _misfit(recipe, "val_px", f"network '{recipe.network}'", error) from error
         if discriminator is not None:
-            seen = side - 2 * getattr(generator, "margin", 0)
-            seen = seen if getattr(discriminator, "full_size", False) else output.shape[-1]
-            picture = torch.empty(batch, 4 if space.output == "rgb" else 3, seen, seen)
-            try:
-                discriminator.train()(picture)
-            except (ValueError, RuntimeError) as error:
-                who = f"discriminator '{recipe.discriminator}'"
-                raise _misfit(recipe, "crop_px", who, error) from error
+            margin = getattr(generator, "margin", 0)
+            full_size, who = getattr(discriminator, "full_size", False), recipe.discriminator
+            seen = {"crop_px": side - 2 * margin if full_size else output.shape[-1]}
+            if judged is not None:  # the whole picture, of which it is shown the middle
+                whole = recipe.val_px if full_size else judged.shape[-1]
+                seen["val_px"] = whole - 2 * margin
+            for field, size in seen.items():
+                discriminator.train(field == "crop_px")
+                count = batch if field == "crop_px" else 1
+                try:
+                    discriminator(torch.empty(count, 4 if space.output == "rgb" else 3, size, size))
+                except (ValueError, RuntimeError) as error:
+                    raise _misfit(recipe, field, f"discriminator '{who}'", error) from error
     return generator, discriminator
 
 
