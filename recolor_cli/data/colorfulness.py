@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from recolor_cli.data.photos import Photo, Pixels
 from recolor_cli.data.split import Split, hash_share
 
+CUTS = (0.04, 0.08, 0.12)  # of the report's measure; figure 3 weighs some, and it chose 0.08
+
 
 @dataclass(frozen=True)
 class Colorfulness:

@@ -98,7 +98,7 @@ class Split:
 
 
 def read_split(path: str | Path | None) -> Split | None:
-    """A split.json; None for None.
+    """A split.json, or that of a run's folder; None for None.
 
     Raises:
         DataError: There is none, or it is something else.
@@ -106,10 +106,16 @@ def read_split(path: str | Path | None) -> Split | None:
     if path is None:
         return None
     path = Path(path)
+    if path.is_dir():
+        path /= "split.json"
     try:
-        return Split.from_json(path.read_text(encoding="utf-8"), path)
+        text = path.read_text(encoding="utf-8", errors="replace")  # then it is no JSON, told below
     except OSError as error:
-        raise DataError(f"cannot read the split '{path}': {error.strerror}") from None
+        raise DataError(
+            f"cannot read the split '{path}': {error.strerror}; name a split.json, or a run that "
+            "has one"
+        ) from None
+    return Split.from_json(text, path)
 
 
 def hash_share(digest: str) -> float:

@@ -63,18 +63,41 @@ def draw_curves(entries: Sequence[Mapping[str, Any]], path: Path) -> None:
     _write_canvas(canvas, path)
 
 
-def draw_histograms(series: Mapping[str, np.ndarray[Any, Any]], path: Path) -> None:
-    """One histogram for each named series of numbers, side by side.
+def draw_histograms(
+    sets: Mapping[str, Mapping[str, np.ndarray[Any, Any]]],
+    path: Path,
+    marks: Mapping[tuple[str, str], Mapping[str, float]] | None = None,
+) -> None:
+    """A row of histograms for each set of photographs, one for each measure.
+
+    Args:
+        sets: name of a set, "" where there is but one -> measure -> numbers, never none.
+        path: of the PNG.
+        marks: (set, measure) -> words -> the number that a line stands at.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    figure, canvas = _figure(5.5 * len(series), 3.5)
-    for axis, (name, values) in zip(figure.subplots(1, len(series)), series.items(), strict=True):
-        axis.hist(values, bins=50)
-        axis.axvline(float(values.mean()), color="k", linestyle="--", label="mean")
-        axis.set(title=name, xlabel="colourfulness", ylabel="photographs")
-        axis.legend()
+    measures = list(next(iter(sets.values())))
+    # The same bars for all sets, or a small one would look unlike a large one of the same kind.
+    edges = {
+        measure: np.histogram_bin_edges(np.concatenate([s[measure] for s in sets.values()]), 50)
+        for measure in measures
+    }
+    figure, canvas = _figure(5.5 * len(measures), 3.5 if len(sets) == 1 else 2.8 * len(sets))
+    rows = figure.subplots(len(sets), len(measures), squeeze=False, sharex="col")
+    for row, (name, series) in zip(rows, sets.items(), strict=True):
+        for axis, (measure, values) in zip(row, series.items(), strict=True):
+            axis.hist(values, bins=edges[measure])
+            axis.axvline(float(values.mean()), color="k", linestyle="--", label="mean")
+            for number, (words, at) in enumerate((marks or {}).get((name, measure), {}).items(), 1):
+                axis.axvline(at, color=f"C{number}", linestyle=":", linewidth=2, label=words)
+            title = f"{name}: {measure}, {len(values)} photographs" if name else measure
+            axis.set(title=title, ylabel="photographs")
+            axis.yaxis.get_major_locator().set_params(integer=True)
+            axis.legend()
+    for axis in rows[-1]:
+        axis.set(xlabel="colourfulness")
     _write_canvas(canvas, path)
 
 
