@@ -134,7 +134,7 @@ def train(
     local_batch = _share_of_batch(recipe, ranks)
     run = RunFolder(out)
     if speaker and not resume:
-        run.start()
+        run.try_new()
     if resume:
         check_resumed(run.path, recipe)
     networks = check_networks(recipe)
@@ -155,6 +155,8 @@ def train(
     with explain_lack_of_memory(recipe, machine.device):
         players = assemble(recipe, material, machine, ranks, seed, state)
     g, d, game, objective = players.g, players.d, players.game, players.objective
+    if speaker and not resume:
+        run.start()  # what is refused, is refused before: it leaves nothing
     keeper = Keeper(run, players, material, name, watcher, state, total=total, speaker=speaker)
     seen = state["seen"] if state else 0
     if speaker and state:

@@ -102,7 +102,40 @@ def test_what_cannot_be_trained_is_refused_in_one_line(
     found, line = refused([*command, "--dry-run"] if dry else command, capfd)
     assert text in line
     assert found == status
-    assert not (tmp_path / "run/last").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refused_run_leaves_what_was_there_and_no_more(
+    photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there/log.jsonl").write_text("of a run that never got to a checkpoint\n")
+    command = ["--recipe", "tiny", "--device", "cpu", *(f"--set={setting}" for setting in TINY)]
+    for out in ("new/run", "there"):
+        place = ["--out", str(tmp_path / out)]
+        few = ["--data", str(photos / "photo000.png"), *place]  # one: nothing to validate on
+        assert refused([*command, *few], capfd)[0] == 1
+        status, line = refused([*command, "--data", str(tmp_path / "none"), *place], capfd)
+        assert status == 1, line
+        split = ["--data", str(photos), "--split", str(tmp_path / "none.json"), *place]
+        assert refused([*command, *split], capfd)[0] == 1
+    assert {path.name for path in tmp_path.rglob("*")} == {"there", "log.jsonl"}
+    assert (tmp_path / "there/log.jsonl").read_text() != ""
+
+
+def test_a_name_that_no_disk_takes_is_told_before_photographs_are_read(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("thousands of photographs were decoded first")
+
+    monkeypatch.setattr("recolor_cli.train.load_material", refuse)
+    command = ["--data", str(photos), "--recipe", "tiny", *(f"--set={setting}" for setting in TINY)]
+    status, line = refused([*command, "--out", str(tmp_path / "new" / ("a" * 300))], capfd)
+    assert status == 4
+    assert line.endswith("File name too long; choose another --out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def a_run(folder: Path) -> None:

@@ -19,6 +19,7 @@ import os
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -74,18 +75,34 @@ class RunFolder:
                     "choose another --out"
                 )
 
-    def start(self) -> None:
-        """Claim a folder for a new run.
+    def try_new(self) -> None:
+        """`check_new`, and by making it elsewhere that the folder can be made; nothing stays.
 
         Raises:
             UsageError: It holds a run that can be resumed.
             OutputError: It cannot be made, or what is in it is in the way.
         """
         self.check_new()
+        place = self.file("samples").absolute()
+        there = next(folder for folder in place.parents if folder.is_dir())
         try:
-            self.file("samples").mkdir(parents=True, exist_ok=True)
-            # Of a run that never got to a checkpoint.
-            self.file("log.jsonl").unlink(missing_ok=True)
+            # Under a name of its own: runs that begin together may share what is above them.
+            with TemporaryDirectory(prefix=".recolor-", dir=there) as trial:
+                Path(trial, place.relative_to(there)).mkdir(parents=True)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write '{self.path}': {error.strerror}; choose another --out"
+            ) from None
+
+    def start(self) -> None:
+        """Begin a new run: what one logged that never got to a checkpoint is forgotten.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.file(LOG).unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(f"cannot write '{self.path}': {error.strerror}") from None
 
