@@ -127,14 +127,31 @@ def test_best_and_worst_pictures_are_ordered_and_shown(
     data: Path, grey: Report, tmp_path: Path
 ) -> None:
     made = panels(grey, truths([data]), LeftGrey(), PROTOCOLS["native"])
-    assert [title for title, _ in made] == ["Best 16 by l1-ab", "Worst 16 by l1-ab"]
+    assert [title for title, _ in made] == ["Best 10 by l1-ab", "Worst 10 by l1-ab"]
     values = [float(caption.split()[1]) for caption, _, _ in made[0][1]]
     assert values == sorted(values)
     assert values[0] == pytest.approx(min(grey.each["l1-ab"]), rel=1e-3)
     write_panel(tmp_path / "best.png", made[0][1])
     shown = cv2.imread(str(tmp_path / "best.png"))
-    assert shown.shape == (4 * 178, 4 * 328, 3)
+    assert shown.shape == (3 * 178, 4 * 328, 3)
     assert shown[:20, :100].std() > 0
+
+
+@pytest.mark.parametrize(("count", "best", "worst"), [(1, 1, 0), (2, 1, 1), (5, 2, 2), (20, 4, 4)])
+def test_no_picture_is_among_the_best_and_the_worst(
+    count: int, best: int, worst: int, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recolor_cli.evaluate.panels.PICTURES", 4)
+    pairs = truths([data])[:count]
+    report = measure(pairs, names=["l1-ab"])
+    made = panels(report, pairs, LeftGrey(), PROTOCOLS["native"])
+    titles = [f"Best {best} by l1-ab", f"Worst {worst} by l1-ab"]
+    assert [title for title, _ in made] == (titles if worst else titles[:1])
+    shown = [caption.split()[2] for _, pictures in made for caption, _, _ in pictures]
+    assert len(shown) == len(set(shown)) == best + worst
+    if worst:
+        errors = [[float(caption.split()[1]) for caption, _, _ in part] for _, part in made]
+        assert max(errors[0]) <= min(errors[1])
 
 
 def test_the_page_needs_nothing_but_itself(data: Path, grey: Report, tmp_path: Path) -> None:
@@ -145,7 +162,7 @@ def test_the_page_needs_nothing_but_itself(data: Path, grey: Report, tmp_path: P
     assert set(re.findall(r"(?:src|href)=.([a-z]+:)", text)) == {"data:"}
     assert not re.search(r"https?://|@import|url\(", text)
     assert "<script" not in text
-    assert text.count("data:image/jpeg") == 64
+    assert text.count("data:image/jpeg") == 40
     assert text.count("<svg") == 3
     assert grey.data["sha256"] in text
     assert f"<dt>psnr<dd>{grey.metrics['psnr']['definition'][:40]}" in text

@@ -26,7 +26,10 @@ PREFERRED = ("lpips", "delta-e2000", "l1-ab", "psnr")  # what best and worst are
 def panels(
     report: Report, pairs: Sequence[Pair], colouring: Colouring, protocol: Protocol
 ) -> list[Panel]:
-    """Best and worst 16 by the first metric of `PREFERRED` that was measured; [] if none was."""
+    """Best and worst 16 by the first metric of `PREFERRED` that was measured; [] if none was.
+
+    Fewer of both where there are few: no picture is among the best and the worst.
+    """
     metric = next((name for name in PREFERRED if name in report.each), None)
     if metric is None:
         return []
@@ -36,7 +39,11 @@ def panels(
         order = order[::-1]
     by_name = {pair.name: pair for pair in pairs}
     made: list[Panel] = []
-    for title, chosen in (("Best", order[:PICTURES]), ("Worst", order[::-1][:PICTURES])):
+    worst = min(PICTURES, len(order) // 2)
+    best = max(worst, 1)  # the only picture is the best, and there is no worst
+    for title, chosen in (("Best", order[:best]), ("Worst", order[::-1][:worst])):
+        if not len(chosen):
+            continue
         names = [report.names[index] for index in chosen]
         pictures = pictures_of([by_name[name] for name in names], colouring, protocol)
         made.append(
