@@ -451,6 +451,20 @@ def test_another_folder_with_the_same_names_does_not_replace_the_first(run, tmp_
     assert counts(run(tmp_path / "two", "-o", out, "--overwrite")[1]) == (1, 0, 0)
 
 
+@pytest.mark.parametrize("name", ["scan.jpg", "A\u0301.jpg"])
+def test_a_photograph_that_was_renamed_and_scanned_anew_is_coloured_anew(
+    run, tmp_path: Path, name: str
+) -> None:
+    other = {"scan.jpg": "Scan.jpg", "A\u0301.jpg": "\u00c1.jpg"}[name]
+    before = put(tmp_path / "in", name, factory.jpeg(factory.gray_pixels(seed=1)))
+    out = tmp_path / "out"
+    run(before, "-o", out)
+    before.write_bytes(factory.jpeg(factory.gray_pixels(seed=2)))
+    for folder in (tmp_path / "in", out):  # as on a disk that takes both for one name
+        (folder / other).hardlink_to(folder / name)
+    assert counts(run(tmp_path / "in" / other, "-o", out)[1]) == (1, 0, 0)
+
+
 def test_a_dry_run_says_what_a_run_does_and_does_nothing(
     run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

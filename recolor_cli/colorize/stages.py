@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import io
+import os
 import sys
 import time
 import traceback
@@ -33,7 +35,7 @@ from recolor_cli.images.atomic import write_atomic
 from recolor_cli.images.ifd import Piece
 from recolor_cli.images.photo import Provenance
 from recolor_cli.images.read import read_bytes, read_photo, read_provenance
-from recolor_cli.images.remote import absolute, as_path
+from recolor_cli.images.remote import absolute, as_path, is_remote
 from recolor_cli.images.write import encode_parts
 
 # With these the next photograph would fail as well.
@@ -254,12 +256,14 @@ class Stages:
         line = self._manifest.get(work.target.key) if self._manifest else None
         if line is None or not line.ours or self._settings.overwrite:
             return
-        other = as_path(line.source)
+        other, own = as_path(line.source), absolute(work.target.source)
+        if other == own or _is_one(other, own):
+            return
         assert work.stamp is not None
         moved = line.input is not None and line.input.sha256 == work.stamp.sha256
         # That the other one is not there says nothing, unless its folder is: its disk may be away.
         gone = other.parent.exists() and not other.exists()
-        if other != absolute(work.target.source) and not moved and not gone:
+        if not moved and not gone:
             raise PhotoError(
                 f"the output belongs to {line.source!r}; choose another -o, or --overwrite"
             )
@@ -396,6 +400,15 @@ def cost(work: Work) -> int:
         deep = work.data[24] == 16
     channels = 4 if gray else 3
     return pixels * channels * (2 if deep else 1) + 2 * len(work.data)
+
+
+def _is_one(path: Path, other: Path) -> bool:
+    """Whether a photograph has two names, as two spellings of one where a disk takes both."""
+    if is_remote(path) or is_remote(other):
+        return False
+    with contextlib.suppress(OSError):
+        return os.path.samefile(path, other)
+    return False
 
 
 def _read(work: Work) -> bytes:
