@@ -70,7 +70,6 @@ REFUSED: list[tuple[list[str], int, str]] = [
     (["network.base=1000000000"], 2, "torch refuses base=1000000000"),
     (["network.in_channels=3"], 2, "network.in_channels '3' must be 1"),
     ([*GAN, "discriminator.in_channels=5"], 2, "discriminator.in_channels '5' must be 3"),
-    (["gan=bce-sigmoid", "discriminator=patchgan"], 2, "--set discriminator.sigmoid=true"),
     (["crop_px=16", "batch=1"], 2, "batch '1' with crop_px '16' leaves batch norm"),
     (["crop_px=16", "batch=2", "accumulate=2"], 2, "batch '2' in accumulate '2' parts"),
     ([*GAN, "crop_px=16"], 2, "crop_px '16' does not fit the discriminator 'patchgan'"),

@@ -167,17 +167,12 @@ def build_discriminator(recipe: Recipe, space: Space) -> nn.Module | None:
     It sees the grey input and the colours together: 3 channels for ab, 4 for RGB.
 
     Raises:
-        UsageError: There is no such network, or it does not fit the regime.
+        UsageError: There is no such network.
     """
     if not recipe.discriminator:
         return None
     channels = 4 if space.output == "rgb" else 3
     arguments: dict[str, Any] = {"in_channels": channels, **recipe.discriminator_arguments}
-    if recipe.gan == "bce-sigmoid" and not arguments.get("sigmoid", False):
-        raise RecipeError(
-            "gan 'bce-sigmoid' takes probabilities; add --set discriminator.sigmoid=true, or "
-            "choose gan=bce"
-        )
     network = create_discriminator(recipe.discriminator, **arguments)
     _check_channels("discriminator", arguments, channels)
     INITIALIZERS[recipe.initialization](network)
