@@ -114,10 +114,14 @@ def test_every_network_predicts_on_a_gpu(
     assert (sure is None) == (wanted.confidence is None)
 
 
-def test_the_default_colours_on_a_gpu_what_it_colours_on_a_processor() -> None:
+def test_the_default_colours_on_a_gpu_what_it_colours_on_a_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     seen = [np.random.default_rng(n).random((40 + n, 64), np.float32) * 100 for n in range(3)]
     seeds = [None, 5, None]
     wanted = Colorizer(device="cpu", precision="fp32", offline=True).paint(seen, seeds)
+    for switch, usual in (("deterministic", False), ("allow_tf32", True)):
+        monkeypatch.setattr(torch.backends.cudnn, switch, usual)  # whoever was here before
     with pretended_gpu() as gpu:
         colorizer = Colorizer(precision="fp32", offline=True)
         assert colorizer.machine.device == DEVICE
