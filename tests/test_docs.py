@@ -164,3 +164,12 @@ def test_the_page_on_reviews_names_the_thresholds_that_hold() -> None:
     assert f"chroma above {VERY_SATURATED:g}." in text
     names = ("weights", *(name.replace("_", " ") for name in CHOICES if name != "model"))
     assert [name for name in names if name not in text] == []
+
+
+def test_what_the_default_weights_are_good_for_stands_before_how_they_were_made() -> None:
+    page = (ROOT / "docs" / "weights" / "bins-unet.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (.+)$", page, re.M) == [
+        "What they are good for", "Known failures", "Figures", "How it works", "How it was made",
+    ]  # fmt: skip
+    about, _, _ = page.partition("## How it works")
+    assert "[stage 11](#how-it-was-made)" in about, "what is said only below is linked"
