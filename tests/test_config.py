@@ -492,7 +492,7 @@ def test_config_shows_values_and_where_they_come_from(
     assert re.search(r"^gallery +workers +3 +recolor\.toml$", out, re.M)
     assert "nothing reads RECOLOR_SATURATION" in err
     _, _, err = call(capsys, "--config", "none", "config")
-    assert "no files, as --config (or RECOLOR_CONFIG) says none" in err
+    assert "no files: --config or RECOLOR_CONFIG says none" in err
     _, out, _ = call(capsys, "config", "data", "split")
     assert re.search(r"^data split +test-share +0\.1 +default$", out, re.M)
     assert "colorize" not in out

@@ -77,7 +77,7 @@ def config(
     if read:
         console.message(f"files: {', '.join(map(printable, read))}")
     elif root.obj == "none":
-        console.message(f"no files, as --config (or {CHOICE}) says none")
+        console.message(f"no files: --config or {CHOICE} says none")
     else:
         own = printable(user_file())
         console.message(f"no files; {FILE} here or above, or {own}, would be read")
