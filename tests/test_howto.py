@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import shutil
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import cv2
@@ -61,13 +63,20 @@ def test_the_page_works_word_for_word(
     folder = tmp_path / "here"
     shutil.copytree(belongings, folder)
     monkeypatch.setenv("RECOLOR_TRAIN_SET", "epochs=1")  # where a page does not say how long
-    for language, text, above in steps(page):
-        if language in ("json", "toml") and (name := FILE.search(above)):
-            (folder / name[1]).write_text(text)
-            continue
+    for language, blocks in groupby(steps(page), key=itemgetter(0)):
+        together = list(blocks)
+        for _, text, above in together:
+            if language in ("json", "toml") and (name := FILE.search(above)):
+                (folder / name[1]).write_text(text)
+        # Python that stands together is typed into one session: the second block imports no torch.
         commands = {
-            "sh": [["bash", "-euc", line] for line in text.splitlines() if line.strip()],
-            "python": [["python", "-c", text]],
+            "sh": [
+                ["bash", "-euc", line]
+                for _, text, _ in together
+                for line in text.splitlines()
+                if line.strip()
+            ],
+            "python": [["python", "-c", "\n".join(text for _, text, _ in together)]],
         }
         for command in commands.get(language, []):
             done = type_in(folder, command)
